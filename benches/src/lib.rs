@@ -1,0 +1,1 @@
+//! What Apus costs, beside stock Swift and beside the limits

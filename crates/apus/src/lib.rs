@@ -1,0 +1,1 @@
+//! Swift's account and container tier in one binary

@@ -1,0 +1,1 @@
+//! Swift's account and container servers over any broker engine

@@ -1,0 +1,25 @@
+//! Synchronous engines under the asynchronous broker contract.
+//!
+//! Embedded stores such as SQLite block the thread that calls them. Such an engine implements the
+//! small, synchronous traits of [`sync`]: open a store, begin and end a transaction, read and replace
+//! rows. Everything above that is written here once:
+//!
+//! ```text
+//! async contract ──► Adapter ──► queue of one store ──► one transaction for the whole queue   (writes)
+//!                       └──────► any idle worker ─────► one consistent view                   (reads)
+//!                                       ops: what each operation does, over the rules of broker-api
+//! ```
+//!
+//! * [`ops`] turns each operation of the contract into reads and writes of rows;
+//! * [`pool`] owns a fixed number of threads with one bounded queue;
+//! * [`Adapter`] gives each store one writer at a time, commits concurrent writes together, keeps open
+//!   handles in an LRU, and reopens a store that others replaced, moved or removed.
+
+pub mod adapter;
+pub mod ops;
+pub mod pool;
+pub mod sync;
+
+mod slot;
+
+pub use adapter::{Adapter, RuntimeOptions};

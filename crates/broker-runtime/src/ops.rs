@@ -1,0 +1,387 @@
+//! What each operation of the contract does, over the primitives of [`sync`](crate::sync).
+//!
+//! These run inside a transaction that the caller began and will end. An operation that fails with
+//! `InvalidInput` has changed nothing, so that others of the same transaction may go on.
+
+use crate::sync::{AccountStore, ContainerStore, ObjectFilter, StatChange, Store};
+use broker_api::container::ListObjects;
+use broker_api::info::STATUS_DELETED;
+use broker_api::listing::{ListingDriver, ListingQuery, Shown, Step};
+use broker_api::merge::{
+    container_batch_sync_point, merge_container, merge_object, object_batch_sync_point,
+};
+use broker_api::{
+    ContainerRecord, ContainerRow, ContainerVisitor, Direction, Entry, Facts, MergeTimestamps,
+    MetadataEntry, MetadataLimits, ObjectRecord, ObjectRow, ObjectVisitor, PolicyIndex, ReclaimAge,
+    Result, RowId, SyncPoint, Timestamp, TimestampText,
+};
+use std::collections::HashMap;
+
+/// How many tombstones one transaction of a reclaim looks at.
+pub const RECLAIM_PAGE: usize = 10_000;
+
+/// Blanks metadata, then marks the store deleted.
+///
+/// # Errors
+/// When the store fails.
+pub fn delete<S: Store>(store: &mut S, timestamp: Timestamp) -> Result<()> {
+    let facts = store.facts()?;
+    let keep_sharding = matches!(facts, Facts::Container(_));
+    let at = TimestampText::from(timestamp);
+    let mut metadata = facts.store().metadata()?;
+    let mut change = StatChange::default();
+    if metadata.update(&metadata.cleared_at(at.as_str(), keep_sharding), None)? {
+        change.raw_metadata = Some(metadata.to_json());
+    }
+    if facts.store().delete_timestamp < at {
+        change.status = Some(STATUS_DELETED);
+        change.status_changed_at = Some(at.clone());
+        change.delete_timestamp = Some(at);
+    }
+    store.update(&change)
+}
+
+/// Raises the put timestamp.
+///
+/// # Errors
+/// When the store fails.
+pub fn update_put_timestamp<S: Store>(store: &mut S, timestamp: Timestamp) -> Result<()> {
+    let at = TimestampText::from(timestamp);
+    if at <= store.facts()?.store().put_timestamp {
+        return Ok(());
+    }
+    store.update(&StatChange {
+        put_timestamp: Some(at),
+        ..StatChange::default()
+    })
+}
+
+/// Raises `status_changed_at`.
+///
+/// # Errors
+/// When the store fails.
+pub fn update_status_changed_at<S: Store>(store: &mut S, timestamp: Timestamp) -> Result<()> {
+    let at = TimestampText::from(timestamp);
+    if at <= store.facts()?.store().status_changed_at {
+        return Ok(());
+    }
+    store.update(&StatChange {
+        status_changed_at: Some(at),
+        ..StatChange::default()
+    })
+}
+
+/// Takes over another replica's timestamps.
+///
+/// # Errors
+/// When the store fails.
+pub fn merge_timestamps<S: Store>(store: &mut S, merge: &MergeTimestamps) -> Result<()> {
+    let mut facts = store.facts()?;
+    let was_deleted = facts.is_deleted();
+    let info = facts.store_mut();
+    info.created_at = merge.created_at.clone().min(info.created_at.clone());
+    info.put_timestamp = merge.put_timestamp.clone().max(info.put_timestamp.clone());
+    info.delete_timestamp = merge
+        .delete_timestamp
+        .clone()
+        .max(info.delete_timestamp.clone());
+    let now = TimestampText::from(merge.now);
+    let flips = facts.is_deleted() != was_deleted && now > facts.store().status_changed_at;
+    let info = facts.store();
+    store.update(&StatChange {
+        created_at: Some(info.created_at.clone()),
+        put_timestamp: Some(info.put_timestamp.clone()),
+        delete_timestamp: Some(info.delete_timestamp.clone()),
+        status_changed_at: flips.then_some(now),
+        ..StatChange::default()
+    })
+}
+
+/// Merges metadata.
+///
+/// # Errors
+/// `InvalidInput` when `limits` are broken.
+pub fn update_metadata<S: Store>(
+    store: &mut S,
+    updates: &[MetadataEntry],
+    limits: Option<&MetadataLimits>,
+) -> Result<()> {
+    let mut metadata = store.facts()?.store().metadata()?;
+    if !metadata.update(updates, limits)? {
+        return Ok(());
+    }
+    let raw_metadata = Some(metadata.to_json());
+    store.update(&StatChange {
+        raw_metadata,
+        ..StatChange::default()
+    })
+}
+
+/// Raises sync points.
+///
+/// # Errors
+/// When the store fails.
+pub fn merge_sync_points<S: Store>(
+    store: &mut S,
+    direction: Direction,
+    points: &[SyncPoint],
+) -> Result<()> {
+    for point in points {
+        let stored = store.sync_points(direction)?;
+        let known = stored
+            .into_iter()
+            .find(|known| known.remote_id == point.remote_id);
+        let raised = known.map_or(point.sync_point, |known| {
+            known.sync_point.max(point.sync_point)
+        });
+        store.set_sync_point(direction, &point.remote_id, raised)?;
+    }
+    Ok(())
+}
+
+/// Gives the store a new identity.
+///
+/// # Errors
+/// When the store fails.
+pub fn new_id<S: Store>(store: &mut S, remote_id: &str, new_id: &str) -> Result<()> {
+    let highest = store.highest_row_present()?;
+    store.set_sync_point(Direction::Incoming, remote_id, highest)?;
+    store.update(&StatChange {
+        id: Some(new_id.to_owned()),
+        ..StatChange::default()
+    })
+}
+
+/// What one transaction of a reclaim did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReclaimedPage {
+    /// Tombstones removed.
+    pub removed: u64,
+    /// Tombstones seen and left.
+    pub left: u64,
+    /// Where the next transaction goes on; `None` after the last.
+    pub next: Option<String>,
+}
+
+/// One short transaction of a reclaim, beginning at the name `from`. The last one also removes
+/// sync points and metadata.
+///
+/// # Errors
+/// When the store fails.
+pub fn reclaim_page<S: Store>(
+    store: &mut S,
+    age: &ReclaimAge,
+    from: &str,
+    page: usize,
+) -> Result<ReclaimedPage> {
+    let next = store.tombstone_after(from, page)?;
+    let removed = store.remove_tombstones(from, next.as_deref(), &age.tombstones.internal())?;
+    let left = match &next {
+        Some(_) => (page as u64).saturating_sub(removed),
+        None => store.count_tombstones(from)?,
+    };
+    if next.is_none() {
+        reclaim_rest(store, age)?;
+    }
+    Ok(ReclaimedPage {
+        removed,
+        left,
+        next,
+    })
+}
+
+fn reclaim_rest<S: Store>(store: &mut S, age: &ReclaimAge) -> Result<()> {
+    store.remove_sync_points_before(&age.sync_points.internal())?;
+    let mut metadata = store.facts()?.store().metadata()?;
+    if metadata.reclaim(age.tombstones.normalized()) {
+        let raw_metadata = Some(metadata.to_json());
+        store.update(&StatChange {
+            raw_metadata,
+            ..StatChange::default()
+        })?;
+    }
+    Ok(())
+}
+
+/// Merges object records; all of it is decided before the first row is written.
+///
+/// # Errors
+/// `InvalidInput` for a bad batch from a source, or a stored row that does not decode.
+pub fn merge_objects<S: ContainerStore>(
+    store: &mut S,
+    records: &[ObjectRecord],
+    source: Option<&str>,
+) -> Result<()> {
+    struct Candidate {
+        stored: Option<ObjectRow>,
+        merged: Option<ObjectRow>,
+    }
+    let point = source
+        .map(|_| object_batch_sync_point(records))
+        .transpose()?;
+    let mut candidates: HashMap<(&str, PolicyIndex), Candidate> = HashMap::new();
+    let mut order = Vec::new();
+    for record in records {
+        let key = (record.name.as_str(), record.policy_index);
+        let candidate = match candidates.entry(key) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Candidate {
+                stored: store.row(&record.name, record.policy_index)?,
+                merged: None,
+            }),
+        };
+        let Some(first) = merge_object(candidate.stored.as_ref(), record)? else {
+            continue;
+        };
+        match &candidate.merged {
+            None => {
+                order.push(key);
+                candidate.merged = Some(first);
+            }
+            Some(merged) => {
+                if let Some(next) = merge_object(Some(merged), record)? {
+                    candidate.merged = Some(next);
+                }
+            }
+        }
+    }
+    for key in order {
+        if let Some(Candidate {
+            stored,
+            merged: Some(merged),
+        }) = candidates.remove(&key)
+        {
+            store.replace(stored.as_ref(), &merged)?;
+        }
+    }
+    raise_incoming(store, source, point)
+}
+
+/// Merges container records, one after the other; all of it is decided before the first is written.
+///
+/// # Errors
+/// `InvalidInput` when a record lacks a value that no row has, or a row number that a source needs.
+pub fn merge_containers<S: AccountStore>(
+    store: &mut S,
+    records: &[ContainerRecord],
+    source: Option<&str>,
+) -> Result<()> {
+    let point = source
+        .map(|_| container_batch_sync_point(records))
+        .transpose()?;
+    let mut rows: HashMap<&str, Option<ContainerRow>> = HashMap::new();
+    let mut merged = Vec::with_capacity(records.len());
+    for record in records {
+        let stored = match rows.entry(&record.name) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(store.row(&record.name)?)
+            }
+        };
+        let row = merge_container(stored.as_ref(), record)?;
+        *stored = Some(row.clone());
+        merged.push(row);
+    }
+    let mut present: HashMap<&str, ContainerRow> = HashMap::new();
+    for row in &merged {
+        let old = match present.remove(row.name.as_str()) {
+            None => store.row(&row.name)?,
+            written => written,
+        };
+        let row_id = store.replace(old.as_ref(), row)?;
+        present.insert(
+            &row.name,
+            ContainerRow {
+                row_id,
+                ..row.clone()
+            },
+        );
+    }
+    raise_incoming(store, source, point)
+}
+
+fn raise_incoming<S: Store>(
+    store: &mut S,
+    source: Option<&str>,
+    point: Option<RowId>,
+) -> Result<()> {
+    let (Some(source), Some(point)) = (source, point) else {
+        return Ok(());
+    };
+    merge_sync_points(store, Direction::Incoming, &[SyncPoint::new(source, point)])
+}
+
+/// Makes a policy the container's own.
+///
+/// # Errors
+/// When the store fails.
+pub fn set_storage_policy_index<S: ContainerStore>(
+    store: &mut S,
+    index: PolicyIndex,
+    timestamp: Timestamp,
+) -> Result<()> {
+    let Facts::Container(info) = store.facts()? else {
+        return Ok(());
+    };
+    if info.policy_index == index {
+        return Ok(());
+    }
+    store.set_policy(index)?;
+    update_status_changed_at(store, timestamp)
+}
+
+/// Shows an object listing to a visitor.
+///
+/// # Errors
+/// When the store fails.
+pub fn list_objects<S: ContainerStore>(
+    store: &mut S,
+    query: &ListObjects,
+    visitor: &mut dyn ObjectVisitor,
+) -> Result<()> {
+    let Some(mut driver) = ListingDriver::new(&query.names) else {
+        return Ok(());
+    };
+    let filter = ObjectFilter {
+        policy: query.policy,
+        deleted: query.deleted,
+        since_row: query.since_row,
+    };
+    let range = driver.range().clone();
+    store.scan(&range, &filter, &mut |row| {
+        let (shown, step) = driver.visit(row.name);
+        let flow = match shown {
+            Shown::Row => visitor.visit(Entry::Row(row)),
+            Shown::Subdir(name) => visitor.visit(Entry::Subdir(name)),
+            Shown::Hidden => return step,
+        };
+        if flow.is_break() { Step::Stop } else { step }
+    })
+}
+
+/// Shows a container listing to a visitor.
+///
+/// # Errors
+/// When the store fails.
+pub fn list_containers<S: AccountStore>(
+    store: &mut S,
+    query: &ListingQuery,
+    visitor: &mut dyn ContainerVisitor,
+) -> Result<()> {
+    // Accounts have no path mode.
+    let mut query = query.clone();
+    query.path = None;
+    let Some(mut driver) = ListingDriver::new(&query) else {
+        return Ok(());
+    };
+    let range = driver.range().clone();
+    store.scan(&range, &mut |row| {
+        let (shown, step) = driver.visit(row.name);
+        let flow = match shown {
+            Shown::Row => visitor.visit(Entry::Row(row)),
+            Shown::Subdir(name) => visitor.visit(Entry::Subdir(name)),
+            Shown::Hidden => return step,
+        };
+        if flow.is_break() { Step::Stop } else { step }
+    })
+}

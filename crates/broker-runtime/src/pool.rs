@@ -1,0 +1,83 @@
+//! A fixed number of threads that do the blocking work, behind one bounded queue.
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that run jobs in the order of their arrival.
+///
+/// Dropping the pool lets the queued jobs finish first.
+#[derive(Debug)]
+pub struct Pool {
+    queue: Option<Sender<Job>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// The queue is full; the job was not taken.
+#[derive(Debug)]
+pub struct QueueFull;
+
+impl Pool {
+    /// Starts `workers` threads with room for `depth` waiting jobs; both are at least one.
+    ///
+    /// # Errors
+    /// When the system gives no more threads.
+    pub fn start(name: &str, workers: usize, depth: usize) -> std::io::Result<Self> {
+        let (queue, jobs) = bounded::<Job>(depth.max(1));
+        let start = |number| {
+            let jobs = jobs.clone();
+            let run = move || {
+                for job in jobs {
+                    // A defect in one operation must not end the thread that serves all others; who
+                    // waits for the operation is told by its reply channel being dropped.
+                    if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                        tracing::error!("an operation panicked on a worker thread");
+                    }
+                }
+            };
+            std::thread::Builder::new()
+                .name(format!("{name}-{number}"))
+                .spawn(run)
+        };
+        let workers = (0..workers.max(1))
+            .map(start)
+            .collect::<std::io::Result<_>>()?;
+        Ok(Self {
+            queue: Some(queue),
+            workers,
+        })
+    }
+
+    /// Hands a job over without waiting.
+    ///
+    /// # Errors
+    /// [`QueueFull`] when too many wait already.
+    pub fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), QueueFull> {
+        let Some(queue) = &self.queue else {
+            return Err(QueueFull);
+        };
+        queue.try_send(Box::new(job)).map_err(|error| match error {
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => QueueFull,
+        })
+    }
+
+    /// How many jobs wait for a thread.
+    pub fn depth(&self) -> usize {
+        self.queue.as_ref().map_or(0, Sender::len)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.queue = None;
+        let me = std::thread::current().id();
+        for worker in self.workers.drain(..) {
+            // The last owner may be a job: a thread cannot wait for itself.
+            if worker.thread().id() != me && worker.join().is_err() {
+                tracing::error!("a worker thread ended by a panic");
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The reference engine: plain maps, written to be read

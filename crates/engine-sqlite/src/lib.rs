@@ -1,0 +1,1 @@
+//! Brokers over Swift's own SQLite files
