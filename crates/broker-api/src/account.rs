@@ -70,6 +70,7 @@ pub trait AccountBroker: Broker {
     /// - INIT-2: a new store has the given timestamps, delete timestamp `0`, empty status and metadata,
     ///   zero counts and hash, and no policy statistics (an account) or those of its own policy (a
     ///   container).
+    /// - INIT-3: an empty name is refused and makes no store.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for an empty name.
@@ -96,6 +97,7 @@ pub trait AccountBroker: Broker {
     /// - ACCOUNT-MERGE-3: every record gives a new row number, even when nothing changes.
     /// - ACCOUNT-MERGE-4: with a source, its incoming point is raised to the largest row number of the
     ///   batch, -1 for an empty one.
+    /// - MERGE-1: a batch, of containers or of objects, is merged whole or not at all.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when a record lacks a value and there is no row

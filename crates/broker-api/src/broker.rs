@@ -39,6 +39,15 @@ pub enum Initialized {
 /// timeout, with [`Corrupt`](crate::ErrorKind::Corrupt) when the store had to be quarantined, and with
 /// [`ReadOnly`](crate::ErrorKind::ReadOnly) when the broker skips commits.
 ///
+/// # Contract
+/// - ABSENT-1: an absent store does not exist and has no facts; everything else on it fails with
+///   `NotFound`, nothing applied.
+/// - READONLY-1: a broker that skips commits refuses every mutation, nothing applied, and reads.
+/// - CONCUR-1: each mutation is atomic; a reader sees all of a batch or none, and facts that fit.
+/// - CONCUR-2: no acknowledged write of concurrent writers is lost.
+/// - CONCUR-3: an acknowledged write is seen by every later read of every broker.
+/// - CONCUR-4: records delivered several times at once count once.
+///
 /// # Cancellation
 /// A mutation whose future is dropped may still happen.
 #[async_trait]

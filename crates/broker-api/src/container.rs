@@ -199,6 +199,7 @@ pub trait ContainerBroker: Broker {
     /// # Contract
     /// - POLICY-1: a new index gets a statistic and raises `status_changed_at` to `timestamp`; the index
     ///   that is set already changes nothing.
+    /// - POLICY-2: counts, `is_deleted` and listings follow the own policy; `is_empty` looks at all.
     ///
     /// # Swift
     /// `set_storage_policy_index`

@@ -91,6 +91,7 @@ pub enum DeviceHealth {
 ///   that does not change, page by page.
 /// - ENGINE-5: [`remove`](Self::remove) makes the store absent; a store can be initialized there again.
 /// - ENGINE-6: [`quarantine`](Self::quarantine) makes the store absent and keeps its data out of sight.
+/// - ENGINE-7: what was acknowledged is found again after the engine was closed and opened.
 #[async_trait]
 pub trait Engine: Debug + Send + Sync + 'static {
     /// The name by which configuration chooses the engine: lower case, no blanks.

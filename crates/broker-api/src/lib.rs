@@ -73,3 +73,8 @@ pub use rolling_hash::RollingHash;
 pub use sharding::Sharding;
 pub use snapshot::Snapshot;
 pub use timestamp::{InvalidTimestamp, ObjectTimestamps, Timestamp, TimestampText};
+
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

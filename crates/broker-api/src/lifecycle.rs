@@ -16,6 +16,11 @@
 //!
 //! Negative counts are neither zero nor empty. `status` never decides anything for a container.
 //! Swift's old `is_good` is `exists` and not `is_deleted`.
+//!
+//! # Contract
+//! - LIFE-3: `is_deleted`, `is_status_deleted` and `is_empty` of accounts are these.
+//! - LIFE-4: `is_deleted` and `is_empty` of containers are these.
+//! - LIFE-5: `is_reclaimable` is this.
 
 use crate::info::{AccountInfo, ContainerInfo, STATUS_DELETED, StoreInfo};
 use crate::timestamp::Timestamp;

@@ -1,4 +1,9 @@
 //! Records that callers hand in, and rows as they are stored.
+//!
+//! # Contract
+//! - VALUE-1: names are any Unicode text, compared whole and byte by byte; text is kept verbatim.
+//! - VALUE-2: numbers are signed 64-bit, negative ones kept; timestamps of container rows keep their
+//!   spelling.
 
 use crate::timestamp::{InvalidTimestamp, ObjectTimestamps, Timestamp, TimestampText};
 use std::fmt;

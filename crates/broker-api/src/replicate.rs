@@ -96,6 +96,7 @@ pub trait Replicate: Debug + Send + Sync {
     ///   rows stay.
     /// - RECLAIM-2: sync points whose `updated_at` sorts before `age.sync_points` go.
     /// - RECLAIM-3: empty metadata older than `age.tombstones` by value goes.
+    /// - RECLAIM-4: removed and remaining tombstones are counted; concurrent writes are kept.
     ///
     /// # Swift
     /// `reclaim`, `TombstoneReclaimer`

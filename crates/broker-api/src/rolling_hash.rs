@@ -8,6 +8,10 @@
 //! container row   suffix = put "-" delete "-" object_count "-" bytes_used, timestamps as stored
 //! ```
 //!
+//! # Contract
+//! - HASH-1: a container's hash covers exactly the rows present, tombstones included.
+//! - HASH-2: so does an account's, with the stored text of the timestamps.
+//!
 //! Swift counterpart: `swift.common.db.chexor`.
 
 use md5::{Digest, Md5};

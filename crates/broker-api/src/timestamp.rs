@@ -400,6 +400,9 @@ impl ObjectTimestamps {
     /// The text stored in `created_at`: the data time in short form, then signed differences when any
     /// is not zero. Offsets of the second and third time are not kept.
     ///
+    /// # Contract
+    /// - ENCODE-1: this is the text of `created_at` in every object row that an engine stores.
+    ///
     /// Swift counterpart: `encode_timestamps`.
     pub fn encode(&self) -> String {
         let mut text = self.data.short();

@@ -23,3 +23,8 @@ pub mod sync;
 mod slot;
 
 pub use adapter::{Adapter, RuntimeOptions};
+
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -1,1 +1,0 @@
-//! What Apus costs, beside stock Swift and beside the limits

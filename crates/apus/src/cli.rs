@@ -1,0 +1,139 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Swift's account and container servers, over storage engines that you choose.
+#[derive(Debug, Parser)]
+#[command(name = "apus", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run both servers on this machine, without any configuration.
+    Serve(ServeArgs),
+    /// Run an account server with Swift's configuration file.
+    AccountServer(ServerArgs),
+    /// Run a container server with Swift's configuration file.
+    ContainerServer(ServerArgs),
+    /// Show what a store says about itself, as swift-account-info and swift-container-info do.
+    Info(InfoArgs),
+    /// List the containers of an account or the objects of a container.
+    List(ListArgs),
+    /// Run the conformance suite against an engine.
+    Certify(CertifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Folder for devices and configuration; made when absent.
+    #[arg(long, default_value = "apus-data")]
+    pub(crate) data: PathBuf,
+    /// Engine that keeps the stores.
+    #[arg(long, default_value = "sqlite")]
+    pub(crate) engine: String,
+    /// Port of the account server.
+    #[arg(long, default_value_t = 6202)]
+    pub(crate) account_port: u16,
+    /// Port of the container server.
+    #[arg(long, default_value_t = 6201)]
+    pub(crate) container_port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Configuration file, or folder of *.conf files.
+    pub(crate) conf: PathBuf,
+    /// Also write the log to standard error.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// Load the configuration, say whether it can be used, and exit.
+    #[arg(short = 't', long)]
+    pub(crate) test_config: bool,
+}
+
+/// Which store to look at, and where it may be.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// An account, account/container, path of a .db file, or device/accounts/partition/hash.
+    pub(crate) target: String,
+    /// Folder of `apus serve`; stands for --devices and --swift-dir. Default: apus-data, when it is here.
+    #[arg(long, conflicts_with_all = ["devices", "swift_dir"])]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder of the devices [default: /srv/node].
+    #[arg(long)]
+    pub(crate) devices: Option<PathBuf>,
+    /// Folder of swift.conf [default: /etc/swift].
+    #[arg(short = 'd', long)]
+    pub(crate) swift_dir: Option<PathBuf>,
+    /// Engine that keeps the store.
+    #[arg(long, default_value = "sqlite")]
+    pub(crate) engine: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Show metadata keys without X-Container-Meta- and the like.
+    #[arg(long)]
+    pub(crate) drop_prefixes: bool,
+    /// Also show sync points.
+    #[arg(short, long)]
+    pub(crate) sync: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Only names that start so.
+    #[arg(long, default_value = "")]
+    pub(crate) prefix: String,
+    /// Fold names at this text.
+    #[arg(long, default_value = "")]
+    pub(crate) delimiter: String,
+    /// Begin after this name.
+    #[arg(long, default_value = "")]
+    pub(crate) marker: String,
+    /// End before this name.
+    #[arg(long, default_value = "")]
+    pub(crate) end_marker: String,
+    /// The largest number of entries.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) limit: usize,
+    /// Descending order.
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// Show one policy's objects instead of those of the container's own.
+    #[arg(long)]
+    pub(crate) policy: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertifyArgs {
+    /// Engine to run the suite against.
+    #[arg(long)]
+    pub(crate) engine: String,
+    /// Only cases whose name contains this; nothing is certified then.
+    #[arg(long)]
+    pub(crate) filter: Option<String>,
+    /// Seed of what the cases draw at random.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Write the report as JSON to this file.
+    #[arg(long)]
+    pub(crate) report: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Name the cases and run none.
+    #[arg(long)]
+    pub(crate) list: bool,
+}

@@ -1,0 +1,7 @@
+//! The `apus` command with the engines of this repository.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    apus::run(&apus::Registry::built_in())
+}
