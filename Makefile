@@ -54,8 +54,8 @@ oracle: build setup-swift
 	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \
 		$(BIN)/broker-oracle --engine memory --engine sqlite --operations $(OPERATIONS) --seed $(SEED)
 
-# kill -9 while 32 connections write; ROUNDS=200 for the long run.
-ROUNDS ?= 12
+# kill -9 while 32 connections write.
+ROUNDS ?= 200
 crash: build
 	$(BIN)/broker-crash --rounds $(ROUNDS) --durability process --seed $(SEED)
 	$(BIN)/broker-crash --rounds $(ROUNDS) --durability disk --seed $(SEED)

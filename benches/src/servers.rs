@@ -115,7 +115,7 @@ fn write_conf(software: &Software, kind: Kind, folder: &Path, port: u16) -> io::
          [pipeline:main]\npipeline = healthcheck {kind}-server\n\
          [filter:healthcheck]\nuse = egg:swift#healthcheck\n\
          [app:{kind}-server]\nuse = egg:swift#{kind}\n{engine}",
-        user = std::env::var("USER").unwrap_or_else(|_| "root".into()),
+        user = raw_http::user_name()?,
         dir = folder.display(),
     );
     let conf = folder.join(format!("{kind}-server.conf"));

@@ -43,7 +43,9 @@ fn certify(registry: &Registry, args: &CertifyArgs) -> Result<bool, Failure> {
     options.claims = entry.claims.to_vec();
     options.filters = args.filter.iter().cloned().collect();
     options.seed = args.seed.unwrap_or(DEFAULT_SEED);
-    let chosen: Vec<_> = broker_conformance::cases().filter(|c| options.chooses(c)).collect();
+    let chosen: Vec<_> = broker_conformance::cases()
+        .filter(|c| options.chooses(c))
+        .collect();
     if args.list {
         for case in &chosen {
             println!("{}  {}", case.name(), case.doc());
@@ -71,7 +73,11 @@ fn show(bar: &ProgressBar, case: &CaseReport) {
     bar.set_message(case.name.clone());
     if case.state == State::Fail {
         let line = format!("{} failed: {}", case.name, case.reason);
-        if std::io::stderr().is_terminal() { bar.println(line) } else { eprintln!("{line}") }
+        if std::io::stderr().is_terminal() {
+            bar.println(line)
+        } else {
+            eprintln!("{line}")
+        }
     }
 }
 

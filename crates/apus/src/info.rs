@@ -6,8 +6,8 @@ use crate::store::{Found, find};
 use crate::{Failure, block_on};
 use broker_api::metadata::MetadataEntry;
 use broker_api::{
-    AccountBrokerExt, AccountInfo, Broker, BrokerOptions, ContainerBrokerExt, ContainerInfo,
-    Direction, Location, Metadata, PolicyIndex, Replicate, StoreInfo, StoreKind, SyncPoint, Timestamp,
+    AccountBrokerExt, AccountInfo, BrokerOptions, ContainerBrokerExt, ContainerInfo, Direction,
+    Location, Metadata, PolicyIndex, Replicate, StoreInfo, StoreKind, SyncPoint, Timestamp,
 };
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -24,14 +24,22 @@ pub(crate) fn run(registry: &Registry, args: &InfoArgs) -> Result<(), Failure> {
 }
 
 async fn show(found: &Found, args: &InfoArgs) -> Result<String, Failure> {
-    let Found { engine, location, policies } = found;
+    let Found {
+        engine,
+        location,
+        policies,
+    } = found;
     let options = BrokerOptions::default();
     let (mut text, mut json, syncs) = match location.kind() {
         StoreKind::Account => {
             let broker = engine.account(location, &options);
             let info = broker.get_info().await?;
             let syncs = sync_points(broker.replicate()).await?;
-            (account_text(location, &info, args)?, account_json(location, &info)?, syncs)
+            (
+                account_text(location, &info, args)?,
+                account_json(location, &info)?,
+                syncs,
+            )
         }
         StoreKind::Container => {
             let broker = engine.container(location, &options);
@@ -53,9 +61,7 @@ async fn show(found: &Found, args: &InfoArgs) -> Result<String, Failure> {
     Ok(text)
 }
 
-async fn sync_points(
-    store: &dyn Replicate,
-) -> Result<(Vec<SyncPoint>, Vec<SyncPoint>), Failure> {
+async fn sync_points(store: &dyn Replicate) -> Result<(Vec<SyncPoint>, Vec<SyncPoint>), Failure> {
     let incoming = store.sync_points(Direction::Incoming).await?;
     Ok((incoming, store.sync_points(Direction::Outgoing).await?))
 }
@@ -70,20 +76,21 @@ fn python_bool(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
 
-fn head(
-    location: &Location,
-    store: &StoreInfo,
-    container: Option<&str>,
-    deleted: bool,
-) -> String {
+fn head(location: &Location, store: &StoreInfo, container: Option<&str>, deleted: bool) -> String {
     let mut text = String::new();
     let account = &store.account;
-    let path = container.map_or(account.clone(), |container| format!("{account}/{container}"));
+    let path = container.map_or(account.clone(), |container| {
+        format!("{account}/{container}")
+    });
     let _ = writeln!(text, "Path: /{path}\n  Account: {account}");
     if let Some(container) = container {
         let _ = writeln!(text, "  Container: {container}");
     }
-    let kind = if container.is_some() { "Container" } else { "Account" };
+    let kind = if container.is_some() {
+        "Container"
+    } else {
+        "Account"
+    };
     let _ = writeln!(text, "  Deleted: {}", python_bool(deleted));
     let _ = writeln!(text, "  {kind} Hash: {}", location.hash());
     let _ = writeln!(text, "Metadata:");
@@ -107,8 +114,17 @@ fn account_text(
     let _ = writeln!(text, "  Container Count: {}", info.container_count);
     let _ = writeln!(text, "  Object Count: {}", info.object_count);
     let _ = writeln!(text, "  Bytes Used: {}", info.bytes_used);
-    let _ = writeln!(text, "  Chexor: {}\n  UUID: {}", info.store.hash, info.store.id);
-    push_metadata(&mut text, &info.store.metadata()?, "account", args.drop_prefixes);
+    let _ = writeln!(
+        text,
+        "  Chexor: {}\n  UUID: {}",
+        info.store.hash, info.store.id
+    );
+    push_metadata(
+        &mut text,
+        &info.store.metadata()?,
+        "account",
+        args.drop_prefixes,
+    );
     Ok(text)
 }
 
@@ -118,24 +134,55 @@ fn container_text(
     policies: &Policies,
     args: &InfoArgs,
 ) -> Result<String, Failure> {
-    let mut text = head(location, &info.store, Some(&info.container), info.is_deleted());
+    let mut text = head(
+        location,
+        &info.store,
+        Some(&info.container),
+        info.is_deleted(),
+    );
     let PolicyIndex(index) = info.policy_index;
-    let policy = u32::try_from(index).ok().and_then(|index| policies.by_index(index));
+    let policy = u32::try_from(index)
+        .ok()
+        .and_then(|index| policies.by_index(index));
     let policy = policy.map_or("Unknown", |policy| policy.name.as_str());
     let _ = writeln!(text, "  Object Count: {}", info.object_count());
     let _ = writeln!(text, "  Bytes Used: {}", info.bytes_used());
     let _ = writeln!(text, "  Storage Policy: {policy} ({index})");
     let reported = &info.reported;
-    let _ = writeln!(text, "  Reported Put Timestamp: {}", time(&reported.put_timestamp));
-    let _ = writeln!(text, "  Reported Delete Timestamp: {}", time(&reported.delete_timestamp));
+    let _ = writeln!(
+        text,
+        "  Reported Put Timestamp: {}",
+        time(&reported.put_timestamp)
+    );
+    let _ = writeln!(
+        text,
+        "  Reported Delete Timestamp: {}",
+        time(&reported.delete_timestamp)
+    );
     let _ = writeln!(text, "  Reported Object Count: {}", reported.object_count);
     let _ = writeln!(text, "  Reported Bytes Used: {}", reported.bytes_used);
-    let _ = writeln!(text, "  Chexor: {}\n  UUID: {}", info.store.hash, info.store.id);
-    let _ = writeln!(text, "  X-Container-Sync-Point1: {}", info.x_container_sync_point1);
-    let _ = writeln!(text, "  X-Container-Sync-Point2: {}", info.x_container_sync_point2);
+    let _ = writeln!(
+        text,
+        "  Chexor: {}\n  UUID: {}",
+        info.store.hash, info.store.id
+    );
+    let _ = writeln!(
+        text,
+        "  X-Container-Sync-Point1: {}",
+        info.x_container_sync_point1
+    );
+    let _ = writeln!(
+        text,
+        "  X-Container-Sync-Point2: {}",
+        info.x_container_sync_point2
+    );
     let metadata = info.store.metadata()?;
     push_metadata(&mut text, &metadata, "container", args.drop_prefixes);
-    let kind = if is_root(info, &metadata) { "root" } else { "shard" };
+    let kind = if is_root(info, &metadata) {
+        "root"
+    } else {
+        "shard"
+    };
     let _ = writeln!(text, "Sharding Metadata:\n  Type: {kind}");
     let _ = writeln!(text, "  State: {}", info.db_state.as_str());
     Ok(text)
@@ -144,10 +191,13 @@ fn container_text(
 /// A shard names its root in its metadata; everything else is its own root.
 fn is_root(info: &ContainerInfo, metadata: &Metadata) -> bool {
     let own = format!("{}/{}", info.store.account, info.container);
-    let root = ["X-Container-Sysmeta-Shard-Quoted-Root", "X-Container-Sysmeta-Shard-Root"]
-        .iter()
-        .filter_map(|key| metadata.get(key)?.text().filter(|value| !value.is_empty()))
-        .next();
+    let root = [
+        "X-Container-Sysmeta-Shard-Quoted-Root",
+        "X-Container-Sysmeta-Shard-Root",
+    ]
+    .iter()
+    .filter_map(|key| metadata.get(key)?.text().filter(|value| !value.is_empty()))
+    .next();
     root.is_none_or(|root| root == own)
 }
 
@@ -166,7 +216,11 @@ fn push_metadata(text: &mut String, metadata: &Metadata, kind: &str, drop_prefix
             .find(|(prefix, _)| lower.starts_with(prefix.as_str()));
         match known {
             Some((prefix, section)) => {
-                let key = if drop_prefixes { &entry.key[prefix.len()..] } else { &entry.key };
+                let key = if drop_prefixes {
+                    &entry.key[prefix.len()..]
+                } else {
+                    &entry.key
+                };
                 let _ = writeln!(section, "    {key}: {}", value(entry));
             }
             None => {
@@ -204,7 +258,10 @@ fn push_syncs(text: &mut String, title: &str, points: &[SyncPoint]) {
         texts.max().unwrap_or(0).max(title.len())
     };
     let points_width = width(&mut numbers.iter().map(String::len), "Sync Point");
-    let ids_width = width(&mut points.iter().map(|p| p.remote_id.chars().count()), "Remote ID");
+    let ids_width = width(
+        &mut points.iter().map(|p| p.remote_id.chars().count()),
+        "Remote ID",
+    );
     let _ = writeln!(text, "{title} Syncs:");
     let (point, id) = ("Sync Point", "Remote ID");
     let _ = writeln!(text, "  {point:points_width$}\t{id:ids_width$}\tUpdated At");

@@ -21,6 +21,7 @@ mod certify;
 mod cli;
 mod info;
 mod list;
+mod privileges;
 mod registry;
 mod serve;
 mod server;
@@ -66,14 +67,21 @@ macro_rules! failure_from {
     )*};
 }
 
-failure_from!(broker_api::Error, swift_conf::Error, std::io::Error, RegistryError);
+failure_from!(
+    broker_api::Error,
+    swift_conf::Error,
+    std::io::Error,
+    RegistryError
+);
 
 /// Runs the command line of this process with the engines of `registry`.
 pub fn run(registry: &Registry) -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Serve(args) => serve::run(registry, &args),
-        Command::AccountServer(args) => server::run(registry, swift_conf::ServerKind::Account, &args),
+        Command::AccountServer(args) => {
+            server::run(registry, swift_conf::ServerKind::Account, &args)
+        }
         Command::ContainerServer(args) => {
             server::run(registry, swift_conf::ServerKind::Container, &args)
         }
@@ -94,12 +102,16 @@ pub fn run(registry: &Registry) -> ExitCode {
 pub(crate) fn block_on_threads<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 /// Runs a command that talks to a store and needs no server around it.
-pub(crate) fn block_on<T>(
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }

@@ -40,7 +40,12 @@ async fn rows(found: &Found, args: &ListArgs) -> Result<Vec<Value>, Failure> {
     Ok(match found.location.kind() {
         StoreKind::Account => {
             let broker = found.engine.account(&found.location, &options);
-            broker.container_page(&names).await?.iter().map(container_row).collect()
+            broker
+                .container_page(&names)
+                .await?
+                .iter()
+                .map(container_row)
+                .collect()
         }
         StoreKind::Container => {
             let mut query = ListObjects::new(names);
@@ -48,7 +53,12 @@ async fn rows(found: &Found, args: &ListArgs) -> Result<Vec<Value>, Failure> {
                 query.policy = PolicyFilter::Only(PolicyIndex(policy));
             }
             let broker = found.engine.container(&found.location, &options);
-            broker.object_page(&query).await?.iter().map(object_row).collect()
+            broker
+                .object_page(&query)
+                .await?
+                .iter()
+                .map(object_row)
+                .collect()
         }
     })
 }
@@ -56,7 +66,13 @@ async fn rows(found: &Found, args: &ListArgs) -> Result<Vec<Value>, Failure> {
 fn container_row(entry: &ContainerEntry) -> Value {
     match entry {
         ContainerEntry::Subdir(name) => json!({"subdir": name}),
-        ContainerEntry::Row { name, put_timestamp, object_count, bytes_used, policy_index } => {
+        ContainerEntry::Row {
+            name,
+            put_timestamp,
+            object_count,
+            bytes_used,
+            policy_index,
+        } => {
             let modified = Timestamp::parse(put_timestamp).map(Timestamp::isoformat);
             json!({
                 "name": name,
@@ -98,5 +114,8 @@ fn line(row: &Value) -> String {
         count => format!("{count} objects"),
     };
     let (bytes, modified, name) = (&row["bytes"], text("last_modified"), text("name"));
-    format!("{:>14}  {modified:26}  {what:24}  {name}", bytes.to_string())
+    format!(
+        "{:>14}  {modified:26}  {what:24}  {name}",
+        bytes.to_string()
+    )
 }

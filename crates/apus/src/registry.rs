@@ -57,7 +57,9 @@ pub struct EngineEntry {
 
 impl std::fmt::Debug for EngineEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineEntry").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("EngineEntry")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,9 +111,7 @@ impl Registry {
             name: "memory",
             summary: "the reference; forgets everything at exit",
             claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
-            open: |setup| {
-                Ok(engine_memory::open(&setup.memory, &setup.runtime)?)
-            },
+            open: |setup| Ok(engine_memory::open(&setup.memory, &setup.runtime)?),
         });
         registry
     }
@@ -135,7 +135,12 @@ impl Registry {
         let entry = self.entries.iter().find(|entry| entry.name == name);
         entry.ok_or_else(|| RegistryError::Unknown {
             name: name.to_owned(),
-            known: self.entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
+            known: self
+                .entries
+                .iter()
+                .map(|entry| entry.name)
+                .collect::<Vec<_>>()
+                .join(", "),
         })
     }
 
@@ -146,7 +151,9 @@ impl Registry {
     /// engine does not accept.
     pub fn open(&self, name: &str, setup: &EngineSetup) -> Result<Arc<dyn Engine>, RegistryError> {
         let entry = self.find(name)?;
-        (entry.open)(setup)
-            .map_err(|source| RegistryError::Open { name: name.to_owned(), source })
+        (entry.open)(setup).map_err(|source| RegistryError::Open {
+            name: name.to_owned(),
+            source,
+        })
     }
 }

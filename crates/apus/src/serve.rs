@@ -8,6 +8,7 @@
 //! ```
 
 use crate::cli::ServeArgs;
+use crate::privileges;
 use crate::registry::Registry;
 use crate::server::{self, ConfSource, Stage};
 use crate::{Failure, block_on_threads};
@@ -24,8 +25,16 @@ pub(crate) fn run(registry: &Registry, args: &ServeArgs) -> Result<(), Failure> 
         kind,
     };
     let stages = vec![
-        Stage::prepare(registry, conf(ServerKind::Account, "account", args.account_port))?,
-        Stage::prepare(registry, conf(ServerKind::Container, "container", args.container_port))?,
+        Stage::prepare(
+            registry,
+            conf(ServerKind::Account, "account", args.account_port),
+            true,
+        )?,
+        Stage::prepare(
+            registry,
+            conf(ServerKind::Container, "container", args.container_port),
+            true,
+        )?,
     ];
     print_first_requests(args, &data);
     block_on_threads(server::run_stages(registry, stages))
@@ -52,12 +61,15 @@ fn write_once(path: &Path, text: impl FnOnce() -> String) -> Result<(), Failure>
     match std::fs::File::create_new(path) {
         Ok(mut file) => Ok(file.write_all(text().as_bytes())?),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(Failure::new(format!("cannot make {}: {error}", path.display()))),
+        Err(error) => Err(Failure::new(format!(
+            "cannot make {}: {error}",
+            path.display()
+        ))),
     }
 }
 
 fn server_conf(data: &Path, kind: &str, port: u16, engine: &str) -> String {
-    let data = data.display();
+    let (data, user) = (data.display(), privileges::current_user());
     format!(
         "[DEFAULT]\n\
          bind_ip = 127.0.0.1\n\
@@ -65,6 +77,7 @@ fn server_conf(data: &Path, kind: &str, port: u16, engine: &str) -> String {
          swift_dir = {data}/etc\n\
          devices = {data}/devices\n\
          mount_check = false\n\
+         user = {user}\n\
          log_level = INFO\n\
          \n\
          [pipeline:main]\n\
@@ -85,7 +98,10 @@ fn server_conf(data: &Path, kind: &str, port: u16, engine: &str) -> String {
 
 fn print_first_requests(args: &ServeArgs, data: &Path) {
     let account = format!("http://127.0.0.1:{}/sda1/1/AUTH_test", args.account_port);
-    let container = format!("http://127.0.0.1:{}/sda1/1/AUTH_test/photos", args.container_port);
+    let container = format!(
+        "http://127.0.0.1:{}/sda1/1/AUTH_test/photos",
+        args.container_port
+    );
     let account_headers = format!(
         "-H 'X-Account-Host: 127.0.0.1:{}' -H 'X-Account-Device: sda1' -H 'X-Account-Partition: 1'",
         args.account_port

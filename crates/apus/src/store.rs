@@ -1,8 +1,8 @@
 //! Finds the store that a person means.
 
+use crate::Failure;
 use crate::cli::StoreArgs;
 use crate::registry::{EngineSetup, Registry};
-use crate::Failure;
 use broker_api::{Engine, HashPath, Location, NameHash, StoreKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,42 +22,67 @@ pub(crate) struct Found {
 pub(crate) async fn find(registry: &Registry, args: &StoreArgs) -> Result<Found, Failure> {
     let (devices, swift_dir) = folders(args);
     let conf = SwiftConf::load(&swift_dir);
-    let policies = conf.as_ref().map_or_else(|_| Policies::legacy(), |conf| conf.policies.clone());
+    let policies = conf
+        .as_ref()
+        .map_or_else(|_| Policies::legacy(), |conf| conf.policies.clone());
     if let Some((devices, location)) = from_path(&args.target) {
         let engine = registry.open(&args.engine, &EngineSetup::new(devices))?;
-        return Ok(Found { engine, location, policies });
+        return Ok(Found {
+            engine,
+            location,
+            policies,
+        });
     }
     let engine = registry.open(&args.engine, &EngineSetup::new(&devices))?;
     if let Some(location) = from_parts(&args.target) {
-        return Ok(Found { engine, location, policies });
+        return Ok(Found {
+            engine,
+            location,
+            policies,
+        });
     }
     let conf = conf?;
     let hash_path = HashPath::new(conf.hash_path_prefix, conf.hash_path_suffix);
     let (kind, hash) = match args.target.trim_start_matches('/').split_once('/') {
-        Some((account, container)) => {
-            (StoreKind::Container, hash_path.container(account, container))
-        }
-        None => (StoreKind::Account, hash_path.account(args.target.trim_start_matches('/'))),
+        Some((account, container)) => (
+            StoreKind::Container,
+            hash_path.container(account, container),
+        ),
+        None => (
+            StoreKind::Account,
+            hash_path.account(args.target.trim_start_matches('/')),
+        ),
     };
-    let location = search(engine.as_ref(), &devices, kind, hash).await?.ok_or_else(|| {
-        Failure::new(format!(
-            "no {kind} {:?} on any device in {}; name another folder with --data or --devices",
-            args.target,
-            devices.display()
-        ))
-    })?;
-    Ok(Found { engine, location, policies })
+    let location = search(engine.as_ref(), &devices, kind, hash)
+        .await?
+        .ok_or_else(|| {
+            Failure::new(format!(
+                "no {kind} {:?} on any device in {}; name another folder with --data or --devices",
+                args.target,
+                devices.display()
+            ))
+        })?;
+    Ok(Found {
+        engine,
+        location,
+        policies,
+    })
 }
 
 fn folders(args: &StoreArgs) -> (PathBuf, PathBuf) {
     let local = Path::new("apus-data");
     let default = args.devices.is_none() && args.swift_dir.is_none() && local.is_dir();
-    let data = args.data.clone().or_else(|| default.then(|| local.to_owned()));
+    let data = args
+        .data
+        .clone()
+        .or_else(|| default.then(|| local.to_owned()));
     match data {
         Some(data) => (data.join("devices"), data.join("etc")),
         None => (
             args.devices.clone().unwrap_or_else(|| "/srv/node".into()),
-            args.swift_dir.clone().unwrap_or_else(|| "/etc/swift".into()),
+            args.swift_dir
+                .clone()
+                .unwrap_or_else(|| "/etc/swift".into()),
         ),
     }
 }
@@ -87,8 +112,7 @@ fn from_path(target: &str) -> Option<(PathBuf, Location)> {
 
 /// Reads `device/accounts/partition/hash`, the form in which locations are printed.
 fn from_parts(target: &str) -> Option<Location> {
-    let [device, kind, partition, hash] =
-        target.split('/').collect::<Vec<_>>().try_into().ok()?;
+    let [device, kind, partition, hash] = target.split('/').collect::<Vec<_>>().try_into().ok()?;
     Location::new(kind_of(kind)?, device, partition, NameHash::parse(hash)?)
 }
 

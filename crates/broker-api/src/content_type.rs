@@ -17,6 +17,17 @@ pub struct SplitContentType {
     pub swift_bytes: Option<String>,
 }
 
+impl SplitContentType {
+    /// Puts the two together again; an empty `swift_bytes` vanishes.
+    #[must_use]
+    pub fn join(self) -> String {
+        match self.swift_bytes.filter(|value| !value.is_empty()) {
+            Some(value) => format!("{};{SWIFT_BYTES}={value}", self.content_type),
+            None => self.content_type,
+        }
+    }
+}
+
 /// Takes `swift_bytes` out of a content type and normalises the other parameters.
 ///
 /// A parameter without a value becomes `;key=`; pieces that do not parse are dropped. Text without
@@ -46,42 +57,60 @@ pub fn extract_swift_bytes(content_type: &str) -> SplitContentType {
 
 /// Finds the next `; token [= value]` in `text`; returns key, value and what follows.
 fn next_parameter(text: &str) -> Option<(&str, &str, &str)> {
-    let mut from = 0;
+    let mut rest = text;
     loop {
-        let at = from + text[from..].find(';')?;
-        let (key, rest) = take_token(text[at + 1..].trim_start_matches(is_blank));
-        if key.is_empty() {
-            from = at + 1;
-            continue;
+        rest = &rest[rest.find(';')? + 1..];
+        if let Some((key, after)) = take_after_blanks(rest, take_token) {
+            let (value, after) = take_value(after).unwrap_or(("", after));
+            return Some((
+                key.trim_matches(is_blank),
+                value.trim_matches(is_blank),
+                after,
+            ));
         }
-        let value = rest
-            .trim_start_matches(is_blank)
-            .strip_prefix('=')
-            .and_then(|text| {
-                let text = text.trim_start_matches(is_blank);
-                take_quoted(text).or_else(|| Some(take_token(text)).filter(|(v, _)| !v.is_empty()))
-            });
-        return Some(match value {
-            Some((value, rest)) => (key, value, rest),
-            None => (key, "", rest),
-        });
     }
 }
 
-fn is_blank(c: char) -> bool {
-    c.is_whitespace()
+/// Takes `= value` after blanks.
+fn take_value(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start_matches(is_blank).strip_prefix('=')?;
+    take_after_blanks(text, |text| take_token(text).or_else(|| take_quoted(text)))
 }
 
-fn take_token(text: &str) -> (&str, &str) {
-    let is_special =
-        |c: char| "()<>@,;:\"[]?={}".contains(c) || c == '\\' || c <= ' ' || c == '\x7f';
-    text.split_at(text.find(is_special).unwrap_or(text.len()))
+/// Skips blanks, then takes something. Where nothing can be taken, the last blank beyond ASCII is
+/// taken for a token, as Swift's regular expression does when it steps back.
+fn take_after_blanks(
+    text: &str,
+    take: impl Fn(&str) -> Option<(&str, &str)>,
+) -> Option<(&str, &str)> {
+    let start = text.trim_start_matches(is_blank);
+    take(start).or_else(|| {
+        let blanks = &text[..text.len() - start.len()];
+        let (at, c) = blanks.char_indices().rfind(|(_, c)| is_in_token(*c))?;
+        let (token, _) = text[at..].split_at(c.len_utf8());
+        Some((token, &text[at + c.len_utf8()..]))
+    })
+}
+
+/// What Python's `str.isspace` says.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
+}
+
+fn is_in_token(c: char) -> bool {
+    c > ' ' && c != '\x7f' && !"()<>@,;:\"/[]?={}".contains(c)
+}
+
+fn take_token(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|c| !is_in_token(c)).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
 }
 
 fn take_quoted(text: &str) -> Option<(&str, &str)> {
     let mut escaped = false;
     for (at, c) in text.strip_prefix('"')?.char_indices() {
         match c {
+            '\n' if escaped => return None,
             _ if escaped => escaped = false,
             '\\' => escaped = true,
             '"' => return Some(text.split_at(at + 2)),

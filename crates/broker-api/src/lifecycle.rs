@@ -45,6 +45,12 @@ impl AccountInfo {
             || (self.container_count == 0 && self.store.is_deleted_by_value())
     }
 
+    /// Whether the account is deleted for some number of containers. When it is not, nobody needs to
+    /// count them to know that [`is_deleted`](Self::is_deleted) is false.
+    pub fn can_be_deleted(&self) -> bool {
+        self.store.status == STATUS_DELETED || self.store.is_deleted_by_value()
+    }
+
     /// Whether the account was marked for the reaper, containers or not.
     pub fn is_status_deleted(&self) -> bool {
         self.store.status == STATUS_DELETED

@@ -13,7 +13,7 @@
 //! Swift counterparts: `update_new_item_from_existing`, `ContainerBroker.merge_items`,
 //! `AccountBroker.merge_items`.
 
-use crate::content_type::{SWIFT_BYTES, SplitContentType, extract_swift_bytes};
+use crate::content_type::{SplitContentType, extract_swift_bytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{ContainerRecord, ContainerRow, ObjectRecord, ObjectRow, RowId};
 use crate::timestamp::{ObjectTimestamps, TimestampText};
@@ -82,21 +82,21 @@ fn merged_content_type(
 ) -> String {
     let new = extract_swift_bytes(&record.content_type);
     let old = extract_swift_bytes(&stored.content_type);
-    let bytes = |split: &SplitContentType| split.swift_bytes.clone().filter(|v| !v.is_empty());
-    let swift_bytes = if record_data_wins {
-        bytes(&new)
-    } else {
-        bytes(&old)
-    };
     let content_type = if record_type_wins {
         new.content_type
     } else {
         old.content_type
     };
-    match swift_bytes {
-        Some(value) => format!("{content_type};{SWIFT_BYTES}={value}"),
-        None => content_type,
-    }
+    let swift_bytes = if record_data_wins {
+        new.swift_bytes
+    } else {
+        old.swift_bytes
+    };
+    let merged = SplitContentType {
+        content_type,
+        swift_bytes,
+    };
+    merged.join()
 }
 
 /// What the row of a container becomes when `record` is merged into an account.

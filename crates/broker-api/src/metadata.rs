@@ -63,8 +63,8 @@ impl MetadataEntry {
 pub struct MetadataLimits {
     /// The largest number of `X-Account-Meta-*` or `X-Container-Meta-*` items; Swift: 90.
     pub max_meta_count: usize,
-    /// The largest sum of Unicode scalar values in their names (after the prefix) and values;
-    /// Swift: 4096.
+    /// The largest sum of Unicode scalar values in their names (in lower case, after the prefix) and
+    /// values; Swift: 4096.
     pub max_meta_overall_size: usize,
 }
 
@@ -111,12 +111,9 @@ impl Metadata {
         })
     }
 
-    /// Swift's spelling: ASCII only, `", "` and `": "` between things, insertion order; empty text
-    /// for no entries at all.
+    /// Swift's spelling: ASCII only, `", "` and `": "` between things, insertion order; `{}` for no
+    /// entries, as a store has after all of them were reclaimed.
     pub fn to_json(&self) -> String {
-        if self.entries.is_empty() {
-            return String::new();
-        }
         let mut json = String::from("{");
         for (i, entry) in self.entries.iter().enumerate() {
             json.push_str(if i == 0 { "" } else { ", " });
@@ -204,7 +201,7 @@ impl Metadata {
                 .find(|prefix| lower.starts_with(**prefix));
             if let Some(prefix) = prefix.filter(|_| !entry.is_removed()) {
                 count += 1;
-                size += entry.key.chars().count() - prefix.len() + value.chars().count();
+                size += lower[prefix.len()..].chars().count() + value.chars().count();
             }
         }
         if count > limits.max_meta_count {

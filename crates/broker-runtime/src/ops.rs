@@ -5,6 +5,7 @@
 
 use crate::sync::{AccountStore, ContainerStore, ObjectFilter, StatChange, Store};
 use broker_api::container::ListObjects;
+use broker_api::content_type::extract_swift_bytes;
 use broker_api::info::STATUS_DELETED;
 use broker_api::listing::{ListingDriver, ListingQuery, Shown, Step};
 use broker_api::merge::{
@@ -233,14 +234,21 @@ pub fn merge_objects<S: ContainerStore>(
         let Some(first) = merge_object(candidate.stored.as_ref(), record)? else {
             continue;
         };
-        match &candidate.merged {
+        match &mut candidate.merged {
             None => {
                 order.push(key);
                 candidate.merged = Some(first);
             }
             Some(merged) => {
-                if let Some(next) = merge_object(Some(merged), record)? {
-                    candidate.merged = Some(next);
+                // Swift goes on with what the merge with the stored row made of the content type, and
+                // normalises that of a winner too: spelling it again may spell it differently.
+                let record = ObjectRecord {
+                    content_type: first.content_type,
+                    ..record.clone()
+                };
+                match merge_object(Some(merged), &record)? {
+                    Some(next) => *merged = next,
+                    None => merged.content_type = extract_swift_bytes(&merged.content_type).join(),
                 }
             }
         }
@@ -323,10 +331,11 @@ pub fn set_storage_policy_index<S: ContainerStore>(
     let Facts::Container(info) = store.facts()? else {
         return Ok(());
     };
+    // The policy that is set already is set again: that completes a file from before policies.
+    store.set_policy(index)?;
     if info.policy_index == index {
         return Ok(());
     }
-    store.set_policy(index)?;
     update_status_changed_at(store, timestamp)
 }
 

@@ -1,1 +1,49 @@
-//! Brokers over Swift's own SQLite files
+//! Brokers over Swift's own SQLite files.
+//!
+//! Files are laid out, locked and written exactly as Swift 2.38 does it, so that its processes may
+//! work on the same devices at the same time. The rules (what wins a merge, what a listing shows) are
+//! those of `broker-api`; this crate stores rows and facts.
+//!
+//! ```text
+//! <devices>/<device>/containers/<partition>/<suffix>/<hash>/
+//!     .lock                flock: appending, merging, creating, removing          lock
+//!     <hash>.db            Swift's schema, rollback journal                       schema, migrate, store
+//!     <hash>.db.pending    client writes that were acknowledged and not merged    pending, records, pickle
+//! ```
+//!
+//! A put is one `write(2)` to the pending file for a whole group of clients. Every later transaction
+//! first merges what the file holds, whoever wrote it.
+//!
+//! Containers that Swift is splitting into shards are refused, not damaged.
+
+mod account;
+mod connection;
+mod container;
+mod create;
+mod engine;
+mod error;
+mod listing;
+mod lock;
+mod migrate;
+mod options;
+mod path;
+mod pending;
+mod pickle;
+mod preallocate;
+mod records;
+mod replicate;
+mod schema;
+mod store;
+mod value;
+mod walk;
+
+pub use account::Account;
+pub use container::Container;
+pub use engine::{SqliteEngine, open};
+pub use options::SqliteOptions;
+pub use store::SqliteStore;
+
+/// The README, whose samples are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -120,13 +120,14 @@ fn write_conf(args: &Args, folder: &Path, address: SocketAddr) -> std::io::Resul
     let conf = folder.join("container-server.conf");
     let text = format!(
         "[DEFAULT]\nbind_ip = {}\nbind_port = {}\nswift_dir = {dir}\ndevices = {dir}/devices\n\
-         mount_check = false\nlog_level = ERROR\n\
+         mount_check = false\nlog_level = ERROR\nuser = {user}\n\
          [pipeline:main]\npipeline = healthcheck container-server\n\
          [filter:healthcheck]\nuse = egg:swift#healthcheck\n\
          [app:container-server]\nuse = egg:swift#container\nengine = {engine}\n\
          [engine:{engine}]\ndurability = {durability}\n",
         address.ip(),
         address.port(),
+        user = raw_http::user_name()?,
         dir = folder.display(),
         engine = args.engine,
         durability = args.durability,

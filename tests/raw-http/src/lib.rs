@@ -244,3 +244,12 @@ impl Drop for Server {
 pub fn free_address() -> io::Result<SocketAddr> {
     std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
+
+/// The name of the user that runs this process, for the `user` of a server's configuration.
+///
+/// # Errors
+/// When `id` cannot be run.
+pub fn user_name() -> io::Result<String> {
+    let id = Command::new("id").arg("-un").output()?;
+    Ok(String::from_utf8_lossy(&id.stdout).trim().to_owned())
+}

@@ -1,0 +1,210 @@
+//! Runs cases: each with an engine of its own, several at a time, never for ever.
+
+use crate::case::{Case, Level};
+use crate::cases;
+use crate::check::{Check, Failure};
+use crate::fixture::Fixture;
+use crate::report::{CaseReport, Report, State};
+use crate::rng::Rng;
+use crate::subject::{Scratch, Subject};
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::task::{JoinError, JoinSet};
+
+/// The seed of a run that names none.
+pub const DEFAULT_SEED: u64 = 0x5eed;
+
+/// A case that an engine is known to fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectedFailure {
+    /// Its name, with or without the module.
+    pub case: String,
+    /// Why; shown in the report.
+    pub reason: String,
+}
+
+/// What to run, and how.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The engine's name in the report.
+    pub engine: String,
+    /// Levels that are claimed beside [`Level::Core`].
+    pub claims: Vec<Level>,
+    /// Cases that are known to fail.
+    pub expected_failures: Vec<ExpectedFailure>,
+    /// Only cases whose name holds one of these; all when empty.
+    pub filters: Vec<String>,
+    /// Filters must be the whole name.
+    pub exact: bool,
+    /// Where random histories begin.
+    pub seed: u64,
+    /// Cases that run at the same time.
+    pub parallel: usize,
+    /// How long one case may take.
+    pub case_timeout: Duration,
+}
+
+impl Options {
+    /// All core cases, four at a time, two minutes for each.
+    pub fn new(engine: impl Into<String>) -> Self {
+        Self {
+            engine: engine.into(),
+            claims: Vec::new(),
+            expected_failures: Vec::new(),
+            filters: Vec::new(),
+            exact: false,
+            seed: DEFAULT_SEED,
+            parallel: 4,
+            case_timeout: Duration::from_secs(120),
+        }
+    }
+
+    /// Whether a case is chosen by the filters.
+    pub fn chooses(&self, case: &Case) -> bool {
+        let name = case.name();
+        let matches = |filter: &String| match self.exact {
+            true => *filter == name,
+            false => name.contains(filter.as_str()),
+        };
+        self.filters.is_empty() || self.filters.iter().any(matches)
+    }
+
+    fn is_claimed(&self, level: Level) -> bool {
+        level == Level::Core || self.claims.contains(&level)
+    }
+
+    fn expected_failure(&self, case: &Case) -> Option<&ExpectedFailure> {
+        let name = case.name();
+        let is_it = |expected: &&ExpectedFailure| {
+            expected.case == name || expected.case == case.function_name()
+        };
+        self.expected_failures.iter().find(is_it)
+    }
+}
+
+/// Runs the chosen cases. `progress` hears of each when it ends, in no particular order; the report
+/// is in the order of [`cases`](crate::cases()).
+pub async fn run(
+    subject: Arc<dyn Subject>,
+    options: &Options,
+    mut progress: impl FnMut(&CaseReport),
+) -> Report {
+    let chosen: Vec<Case> = cases::all().filter(|case| options.chooses(case)).collect();
+    let mut ended: Vec<(usize, CaseReport)> = Vec::new();
+    let mut waiting = chosen.iter().copied().enumerate();
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < options.parallel.max(1) {
+            let Some((index, case)) = waiting.next() else {
+                break;
+            };
+            let (subject, options) = (Arc::clone(&subject), options.clone());
+            running.spawn(async move { (index, judge(subject, case, &options).await) });
+        }
+        let Some(done) = running.join_next().await else {
+            break;
+        };
+        // A judge catches the panics of its case; its own would be a defect of this file.
+        let (index, report) = done.expect("the runner does not panic");
+        progress(&report);
+        ended.push((index, report));
+    }
+    ended.sort_by_key(|(index, _)| *index);
+    let cases = ended.into_iter().map(|(_, report)| report).collect();
+    Report::new(options, cases, unknown_exceptions(options))
+}
+
+/// Expected failures that name no case: the list must shrink honestly.
+fn unknown_exceptions(options: &Options) -> Vec<String> {
+    let is_known = |expected: &&ExpectedFailure| {
+        !cases::all()
+            .any(|case| expected.case == case.name() || expected.case == case.function_name())
+    };
+    let unknown = options.expected_failures.iter().filter(is_known);
+    unknown.map(|expected| expected.case.clone()).collect()
+}
+
+async fn judge(subject: Arc<dyn Subject>, case: Case, options: &Options) -> CaseReport {
+    let report = |state, reason: String| CaseReport {
+        name: case.name(),
+        level: case.level,
+        clauses: case.clauses,
+        doc: case.doc(),
+        state,
+        reason,
+        seed: options.seed,
+        at: None,
+    };
+    if !options.is_claimed(case.level) {
+        return report(State::Skip, format!("{} is not claimed", case.level));
+    }
+    let seed = options.seed;
+    let trial = tokio::spawn(async move { run_case(subject, case, seed).await });
+    let abort = trial.abort_handle();
+    let outcome = match tokio::time::timeout(options.case_timeout, trial).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => Err(Failure::new(panic_message(panic))),
+        Err(_) => {
+            abort.abort();
+            let seconds = options.case_timeout.as_secs();
+            Err(Failure::new(format!("still running after {seconds} s")))
+        }
+    };
+    match (outcome, options.expected_failure(&case)) {
+        (Ok(()), None) => report(State::Pass, String::new()),
+        (Ok(()), Some(_)) => report(State::Stale, "expected to fail, but passes".into()),
+        (Err(_), Some(expected)) => report(State::ExpectedFailure, expected.reason.clone()),
+        (Err(failure), None) => CaseReport {
+            at: Some(failure.at()),
+            ..report(State::Fail, failure.message().to_owned())
+        },
+    }
+}
+
+async fn run_case(subject: Arc<dyn Subject>, case: Case, seed: u64) -> Check {
+    let io = |error: std::io::Error| Failure::new(format!("no scratch directory: {error}"));
+    let directory = tempfile::Builder::new()
+        .prefix("broker-conformance-")
+        .tempdir()
+        .map_err(io)?;
+    let name = case.name();
+    let scratch = scratch(directory.path(), seed, &name).map_err(io)?;
+    let fixture = Fixture::open(Arc::clone(&subject), scratch.clone(), seed, name).await?;
+    let outcome = (case.run)(fixture).await;
+    subject.clean(&scratch).await;
+    outcome
+}
+
+fn scratch(path: &Path, seed: u64, case: &str) -> std::io::Result<Scratch> {
+    let mut rng = Rng::new(seed, &format!("device of {case}"));
+    let mut devices = Vec::new();
+    for letter in ["a", "b"] {
+        let device = format!("sd{letter}{:08x}", rng.next() as u32);
+        std::fs::create_dir(path.join(&device))?;
+        devices.push(device);
+    }
+    // Other runs may use the same remote service at the same time.
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanoseconds = since_epoch.map_or(0, |time| time.as_nanos() as u64);
+    let mut unique = Rng::new(nanoseconds ^ u64::from(std::process::id()), case);
+    let token = format!("{:016x}", unique.next());
+    Ok(Scratch::new(path.to_owned(), token, devices))
+}
+
+fn panic_message(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else {
+        return "the case was cancelled".into();
+    };
+    format!("panicked: {}", panic_text(&*panic))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "with something that is no text",
+    }
+}

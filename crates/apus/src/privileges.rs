@@ -1,0 +1,34 @@
+//! Becoming the user of the configuration.
+
+use crate::Failure;
+use nix::unistd::{User, geteuid, initgroups, setgid, setuid};
+use std::ffi::CString;
+
+/// When this process runs as root, becomes the user that the configuration names, with that user's
+/// groups; otherwise changes nothing. Swift counterpart: `drop_privileges`.
+pub(crate) fn become_user(name: &str) -> Result<(), Failure> {
+    if !geteuid().is_root() || name == "root" {
+        return Ok(());
+    }
+    let cannot = |why: String| {
+        Failure::new(format!(
+            "cannot become the user {name:?}: {why}; set `user` in [DEFAULT] to a user that exists"
+        ))
+    };
+    let user = User::from_name(name).map_err(|e| cannot(e.to_string()))?;
+    let user = user.ok_or_else(|| cannot("there is no such user".into()))?;
+    let c_name = CString::new(name).map_err(|e| cannot(e.to_string()))?;
+    initgroups(&c_name, user.gid)
+        .and_then(|()| setgid(user.gid))
+        .and_then(|()| setuid(user.uid))
+        .map_err(|e| cannot(e.to_string()))
+}
+
+/// The name of the user that runs this process; its number when it has no name.
+pub(crate) fn current_user() -> String {
+    let id = geteuid();
+    match User::from_uid(id) {
+        Ok(Some(user)) => user.name,
+        _ => id.to_string(),
+    }
+}

@@ -1,0 +1,175 @@
+//! Making, removing and quarantining stores.
+//!
+//! A new database is built under a temporary name with everything in it, synced, and renamed under
+//! the lock of the directory: it exists completely or not at all, and of several creators one wins.
+
+use crate::connection::register_chexor;
+use crate::error::{Attempt, Failure, OsContext};
+use crate::lock::DirLock;
+use crate::path::{StorePaths, is_absence, kind_dir};
+use broker_api::{Initialized, StoreKind};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often a directory that others remove while it is being used is made again.
+const ATTEMPTS: usize = 5;
+
+/// How long the removal of a store waits for those who append to it; Swift's default.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes a store whose tables `build` fills, unless it exists.
+pub(crate) fn create(
+    paths: &StorePaths,
+    timeout: Duration,
+    build: impl Fn(&Connection) -> Attempt<()>,
+) -> Attempt<Initialized> {
+    let mut attempts = 1;
+    loop {
+        match try_create(paths, timeout, &build) {
+            // Those who tidy up empty directories may take ours before it holds anything.
+            Err(Failure::Os { source, .. }) if is_absence(&source) && attempts < ATTEMPTS => {
+                attempts += 1;
+            }
+            made => return made,
+        }
+    }
+}
+
+fn try_create(
+    paths: &StorePaths,
+    timeout: Duration,
+    build: &impl Fn(&Connection) -> Attempt<()>,
+) -> Attempt<Initialized> {
+    if paths.exists()? {
+        return Ok(Initialized::AlreadyExisted);
+    }
+    let made = make_dirs(&paths.dir)?;
+    let temporary = Temporary::new(&paths.dir)?;
+    temporary.fill(build)?;
+    let _lock = DirLock::take(&paths.dir, timeout)?;
+    if paths.exists()? {
+        return Ok(Initialized::AlreadyExisted);
+    }
+    fs::rename(&temporary.path, &paths.db).at("name", &paths.db)?;
+    std::mem::forget(temporary);
+    sync_dir(&paths.dir)?;
+    for dir in made.iter().filter_map(|dir| dir.parent()) {
+        sync_dir(dir)?;
+    }
+    Ok(Initialized::Created)
+}
+
+/// Makes a chain of directories, and says which it made.
+fn make_dirs(dir: &Path) -> Attempt<Vec<PathBuf>> {
+    let missing: Vec<_> = dir
+        .ancestors()
+        .take_while(|dir| !dir.is_dir())
+        .map(Path::to_owned)
+        .collect();
+    fs::create_dir_all(dir).at("make", dir)?;
+    Ok(missing)
+}
+
+fn sync_dir(dir: &Path) -> Attempt<()> {
+    let opened = File::open(dir).at("open", dir)?;
+    opened.sync_all().at("sync", dir)
+}
+
+/// A database under a name that nobody opens; removed when it is dropped.
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    /// Makes an empty file under a name like Swift's, which its replicator tidies up after a crash.
+    fn new(dir: &Path) -> Attempt<Self> {
+        let unique = Uuid::new_v4().simple().to_string();
+        let path = dir.join(format!("tmp{}.tmp", &unique[..8]));
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        options.open(&path).at("make", &path)?;
+        Ok(Self { path })
+    }
+
+    fn fill(&self, build: &impl Fn(&Connection) -> Attempt<()>) -> Attempt<()> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&self.path, flags)?;
+        // Fast and careless: the file is synced once, at the end.
+        conn.execute_batch(
+            "PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; PRAGMA journal_mode = MEMORY;",
+        )?;
+        register_chexor(&conn)?;
+        conn.execute_batch("BEGIN")?;
+        build(&conn)?;
+        conn.execute_batch("COMMIT")?;
+        conn.close().map_err(|(_, error)| error)?;
+        let file = File::open(&self.path).at("open", &self.path)?;
+        file.sync_all().at("sync", &self.path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What remains is found by the replicator.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Removes a store and everything in its directory, and the directories above that become empty.
+pub(crate) fn remove(paths: &StorePaths) -> Attempt<()> {
+    let lock = match DirLock::take(&paths.dir, REMOVE_TIMEOUT) {
+        Ok(lock) => lock,
+        Err(Failure::Os { source, .. }) if is_absence(&source) => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    // The databases go first: whatever follows, the store is absent.
+    for name in paths.databases()? {
+        let path = paths.dir.join(name);
+        unless_absent(fs::remove_file(&path)).at("remove", &path)?;
+    }
+    match fs::remove_dir_all(&paths.dir) {
+        // Somebody creates a store here already.
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => return Ok(()),
+        removed => unless_absent(removed).at("remove", &paths.dir)?,
+    }
+    drop(lock);
+    for dir in paths.dir.ancestors().skip(1).take(2) {
+        if fs::remove_dir(dir).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn unless_absent(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if is_absence(&error) => Ok(()),
+        result => result,
+    }
+}
+
+/// Moves the directory of a store out of sight, to `quarantined` on its device.
+pub(crate) fn quarantine(paths: &StorePaths, kind: StoreKind) -> Attempt<PathBuf> {
+    if !paths.exists()? {
+        return Err(Failure::Absent);
+    }
+    let parent = paths.device.join("quarantined").join(kind_dir(kind));
+    fs::create_dir_all(&parent).at("make", &parent)?;
+    let target = parent.join(&paths.hash);
+    match fs::rename(&paths.dir, &target) {
+        Ok(()) => return Ok(target),
+        Err(error) => match error.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => {}
+            ErrorKind::NotFound => return Err(Failure::Absent),
+            _ => return Err(Failure::os("quarantine", &paths.dir, error)),
+        },
+    }
+    let unique = parent.join(format!("{}-{}", paths.hash, Uuid::new_v4().simple()));
+    fs::rename(&paths.dir, &unique).at("quarantine", &paths.dir)?;
+    Ok(unique)
+}

@@ -1,0 +1,159 @@
+//! Scans in name order over the index on (deleted, name).
+//!
+//! A seek runs the prepared statement again from its bound, unless the bound is only a few rows away.
+//! Files that lack the index are sorted once and stepped through instead. Live rows and tombstones
+//! together are two index scans that SQLite merges.
+
+use crate::error::Attempt;
+use crate::value::Reader;
+use broker_api::listing::{NameRange, Step};
+use rusqlite::{CachedStatement, Connection};
+use std::ops::Bound;
+
+/// Stepping over so many rows costs about as much as one seek.
+const ROWS_FOR_A_SEEK: usize = 4;
+
+/// What a scan shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scan<'a> {
+    /// The columns, beginning with the row's number and its name.
+    pub(crate) columns: &'a str,
+    /// The table of rows.
+    pub(crate) table: &'static str,
+    /// The values of `deleted`.
+    pub(crate) deleted: &'a [i64],
+    /// The policy, when rows of one only are shown.
+    pub(crate) policy: Option<i64>,
+    /// Only rows with larger numbers, when given.
+    pub(crate) since_row: Option<i64>,
+    /// Whether there is an index on (deleted, name).
+    pub(crate) indexed: bool,
+}
+
+/// Is shown the name and the row, and says how to go on.
+type Visit<'a> = dyn FnMut(&str, &Reader<'_>) -> Attempt<Step> + 'a;
+
+/// Why one run of the statement ended.
+enum Ended {
+    AtTheEnd,
+    BySeek(Bound<String>),
+}
+
+/// Shows rows in name order to `visit`.
+pub(crate) fn scan(
+    conn: &Connection,
+    scan: &Scan<'_>,
+    range: &NameRange,
+    visit: &mut Visit<'_>,
+) -> Attempt<()> {
+    let mut range = range.clone();
+    loop {
+        let mut statement = conn.prepare_cached(&scan.sql(&range))?;
+        scan.bind(&mut statement, &range)?;
+        match run(&mut statement, scan, range.reverse, visit)? {
+            Ended::AtTheEnd => return Ok(()),
+            Ended::BySeek(bound) if range.reverse => range.upper = bound,
+            Ended::BySeek(bound) => range.lower = bound,
+        }
+    }
+}
+
+fn run(
+    statement: &mut CachedStatement<'_>,
+    scan: &Scan<'_>,
+    reverse: bool,
+    visit: &mut Visit<'_>,
+) -> Attempt<Ended> {
+    let patience = match scan.indexed {
+        true => ROWS_FOR_A_SEEK,
+        false => usize::MAX,
+    };
+    let mut seeking: Option<Bound<String>> = None;
+    let mut passed = 0;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        let row = Reader::numbered(row, scan.table)?;
+        let name = row.text(1, "name")?;
+        if let Some(bound) = &seeking
+            && !is_within(&name, bound, reverse)
+        {
+            passed += 1;
+            if passed < patience {
+                continue;
+            }
+            return Ok(seeking.map_or(Ended::AtTheEnd, Ended::BySeek));
+        }
+        seeking = None;
+        match visit(&name, &row)? {
+            Step::Next => {}
+            Step::Seek(bound) => {
+                seeking = Some(bound);
+                passed = 0;
+            }
+            Step::Stop => return Ok(Ended::AtTheEnd),
+        }
+    }
+    Ok(Ended::AtTheEnd)
+}
+
+fn is_within(name: &str, bound: &Bound<String>, reverse: bool) -> bool {
+    match (bound, reverse) {
+        (Bound::Unbounded, _) => true,
+        (Bound::Included(low), false) => name >= low.as_str(),
+        (Bound::Excluded(low), false) => name > low.as_str(),
+        (Bound::Included(high), true) => name <= high.as_str(),
+        (Bound::Excluded(high), true) => name < high.as_str(),
+    }
+}
+
+impl Scan<'_> {
+    /// ?1 and ?2 are the bounds, ?3 the policy, ?4 the row number.
+    fn sql(&self, range: &NameRange) -> String {
+        let mut conditions = String::new();
+        conditions.push_str(match range.lower {
+            Bound::Unbounded => "",
+            Bound::Included(_) => " AND name >= ?1",
+            Bound::Excluded(_) => " AND name > ?1",
+        });
+        conditions.push_str(match range.upper {
+            Bound::Unbounded => "",
+            Bound::Included(_) => " AND name <= ?2",
+            Bound::Excluded(_) => " AND name < ?2",
+        });
+        if self.policy.is_some() {
+            conditions.push_str(" AND storage_policy_index = ?3");
+        }
+        if self.since_row.is_some() {
+            // The plus keeps SQLite from walking the rows by number.
+            conditions.push_str(" AND +ROWID > ?4");
+        }
+        let arm = |deleted: &i64| {
+            let Scan { columns, table, .. } = self;
+            format!("SELECT {columns} FROM {table} WHERE deleted = {deleted}{conditions}")
+        };
+        let arms: Vec<_> = self.deleted.iter().map(arm).collect();
+        let order = if range.reverse { "DESC" } else { "ASC" };
+        // The name is the second column.
+        format!("{} ORDER BY 2 {order}", arms.join(" UNION ALL "))
+    }
+
+    fn bind(&self, statement: &mut CachedStatement<'_>, range: &NameRange) -> Attempt<()> {
+        let text = |bound: &Bound<String>| match bound {
+            Bound::Unbounded => None,
+            Bound::Included(text) | Bound::Excluded(text) => Some(text.clone()),
+        };
+        if let Some(lower) = text(&range.lower) {
+            statement.raw_bind_parameter(1, lower)?;
+        }
+        if let Some(upper) = text(&range.upper) {
+            statement.raw_bind_parameter(2, upper)?;
+        }
+        if let Some(policy) = self.policy {
+            statement.raw_bind_parameter(3, policy)?;
+        }
+        if let Some(since_row) = self.since_row {
+            statement.raw_bind_parameter(4, since_row)?;
+        }
+        Ok(())
+    }
+}

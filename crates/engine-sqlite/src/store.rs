@@ -1,0 +1,427 @@
+//! An open store: transactions, buffered records, and what accounts and containers share.
+
+use crate::connection;
+use crate::error::{Attempt, Failure};
+use crate::path::{FileId, StorePaths, file_id};
+use crate::pending::Pending;
+use crate::pickle::{Value, Writer};
+use crate::preallocate::Preallocation;
+use crate::records::NoRecord;
+use crate::schema::{self, Schema};
+use broker_api::{
+    BrokerOptions, Direction, Durability, Error, ErrorKind, Facts, Result, RowId, StoreKind,
+    SyncPoint,
+};
+use broker_runtime::sync::{Access, Buffered, StatChange, Store};
+use rusqlite::{Connection, ToSql, params_from_iter};
+use std::marker::PhantomData;
+use std::time::{Duration, SystemTime};
+
+/// What differs between the files of accounts and of containers.
+pub(crate) trait Layout: Sized + Send + 'static {
+    /// Account or container.
+    const KIND: StoreKind;
+    /// The table of rows.
+    const ROWS: &'static str;
+    /// The column whose text decides about reclaiming a tombstone.
+    const RECLAIM: &'static str;
+    /// What is merged.
+    type Record;
+
+    /// The table that holds the facts.
+    fn stat_table(schema: &Schema) -> &'static str;
+    /// The pickled tuple of a record.
+    fn write<'a>(writer: &'a mut Writer, record: &Self::Record) -> &'a [u8];
+    /// The record of a pickled tuple.
+    fn read(fields: &[Value]) -> std::result::Result<Self::Record, NoRecord>;
+    /// The name of a record, for the log.
+    fn name(record: &Self::Record) -> &str;
+    /// Merges records in the open transaction.
+    fn merge(store: &mut SqliteStore<Self>, records: &[Self::Record]) -> Result<()>;
+    /// The facts.
+    fn facts(store: &SqliteStore<Self>) -> Attempt<Facts>;
+    /// Completes what an older version wrote.
+    fn upgrade(store: &mut SqliteStore<Self>) -> Attempt<()>;
+    /// Removes what else is as old as sync points that are removed.
+    fn reclaim_more(store: &SqliteStore<Self>, text: &str) -> Attempt<()>;
+}
+
+/// An open database file of one store; `K` is [`Account`](crate::Account) or
+/// [`Container`](crate::Container).
+#[derive(Debug)]
+pub struct SqliteStore<K> {
+    pub(crate) conn: Connection,
+    pub(crate) schema: Schema,
+    paths: StorePaths,
+    file: FileId,
+    pending: Pending,
+    writer: Writer,
+    group: String,
+    access: Option<Access>,
+    busy_timeout: Option<Duration>,
+    durability: Durability,
+    preallocation: Option<Preallocation>,
+    unsharded: Option<DirTime>,
+    kind: PhantomData<K>,
+}
+
+/// When a directory last changed.
+type DirTime = (i64, i64);
+
+#[expect(
+    private_bounds,
+    reason = "sealed: accounts and containers are all there is"
+)]
+impl<K: Layout> SqliteStore<K> {
+    /// Opens the store at these paths; `None` when it is absent.
+    pub(crate) fn open(
+        paths: StorePaths,
+        durability: Durability,
+        preallocate: bool,
+    ) -> Attempt<Option<Self>> {
+        if K::KIND == StoreKind::Container && paths.is_sharded()? {
+            return Err(Failure::Sharded);
+        }
+        let Some((conn, file)) = connection::open(&paths.db, durability)? else {
+            return Ok(None);
+        };
+        let found = Schema::detect(&conn, K::KIND);
+        let schema = found.map_err(|failure| failure.unless_moved(&paths.db, file))?;
+        let pending = match Pending::open(&paths) {
+            Ok(pending) => pending,
+            Err(Failure::Os { source, .. }) if crate::path::is_absence(&source) => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        Ok(Some(Self {
+            preallocation: preallocate.then(|| Preallocation::of(file)),
+            conn,
+            schema,
+            paths,
+            file,
+            pending,
+            writer: Writer::default(),
+            group: String::new(),
+            access: None,
+            busy_timeout: None,
+            durability,
+            unsharded: None,
+            kind: PhantomData,
+        }))
+    }
+
+    /// The table of the facts.
+    pub(crate) fn stat(&self) -> &'static str {
+        K::stat_table(&self.schema)
+    }
+
+    /// Whether the open transaction may write.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.access == Some(Access::Write)
+    }
+
+    /// Looks at the schema again after it was changed.
+    pub(crate) fn reread_schema(&mut self) -> Attempt<()> {
+        self.schema = Schema::detect(&self.conn, K::KIND)?;
+        Ok(())
+    }
+
+    /// Names the failure by what happened to the file.
+    pub(crate) fn judged<T>(&self, attempt: Attempt<T>) -> Result<T> {
+        let judge = |failure: Failure| failure.unless_moved(&self.paths.db, self.file);
+        Ok(attempt.map_err(judge)?)
+    }
+
+    fn start(&mut self, access: Access) -> Attempt<()> {
+        let begin = match access {
+            Access::Read => "BEGIN DEFERRED",
+            Access::Write => "BEGIN IMMEDIATE",
+        };
+        self.conn.prepare_cached(begin)?.execute([])?;
+        self.access = Some(access);
+        if schema::version(&self.conn)? != self.schema.version {
+            self.reread_schema()?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Attempt<()> {
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        self.access = None;
+        Ok(())
+    }
+
+    fn wait_up_to(&mut self, timeout: Duration) -> Attempt<()> {
+        if self.busy_timeout != Some(timeout) {
+            self.conn.busy_timeout(timeout)?;
+            self.busy_timeout = Some(timeout);
+        }
+        Ok(())
+    }
+
+    /// Fails unless the path still leads to the file that is open.
+    fn require_current(&self) -> Attempt<()> {
+        match file_id(&self.paths.db)? {
+            Some(file) if file == self.file => Ok(()),
+            Some(_) => Err(Failure::Replaced),
+            None => Err(Failure::Absent),
+        }
+    }
+
+    /// Runs work with the lock of the directory held. Others may have replaced the store while the
+    /// lock was waited for, so its identity is asked for once more.
+    fn locked<T>(
+        &mut self,
+        timeout: Duration,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let locked = self.pending.lock(timeout);
+        if let Err(failure) = locked {
+            return self
+                .require_current()
+                .and(Err(failure))
+                .map_err(Error::from);
+        }
+        let result = match self.require_current() {
+            Ok(()) => work(self),
+            Err(failure) => Err(failure.into()),
+        };
+        self.pending.unlock();
+        result
+    }
+
+    /// Merges what waits in the pending file.
+    fn flush(&mut self, options: &BrokerOptions) -> Result<()> {
+        if self.pending.size()? == 0 {
+            return Ok(());
+        }
+        self.locked(options.pending_timeout, Self::flush_locked)
+    }
+
+    fn flush_locked(&mut self) -> Result<()> {
+        // The file is shared with the database that takes over; only Swift knows which rows go where.
+        if self.became_sharded()? {
+            return Err(Failure::Sharded.into());
+        }
+        if let Some(preallocation) = &self.preallocation {
+            preallocation.grow(&self.paths.db)?;
+        }
+        let bytes = self.pending.read()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let records = self.pending.decode(&bytes, K::read);
+        if !records.is_empty() {
+            let merged = self.merge_in_transaction(&records);
+            if merged.is_err() {
+                self.rollback();
+            }
+            merged?;
+        }
+        Ok(self.pending.truncate()?)
+    }
+
+    fn merge_in_transaction(&mut self, records: &[K::Record]) -> Result<()> {
+        let started = self.start(Access::Write);
+        self.judged(started)?;
+        match K::merge(self, records) {
+            // A batch that is refused has changed nothing. One bad record must not hold up the rest.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                for record in records {
+                    self.merge_or_drop(record)?;
+                }
+            }
+            merged => merged?,
+        }
+        let ended = self.end();
+        self.judged(ended)
+    }
+
+    fn merge_or_drop(&mut self, record: &K::Record) -> Result<()> {
+        match K::merge(self, std::slice::from_ref(record)) {
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                self.pending.report_dropped(K::name(record), &error);
+                Ok(())
+            }
+            merged => merged,
+        }
+    }
+
+    /// Appends records to the pending file, unless it is full.
+    pub(crate) fn append(
+        &mut self,
+        records: &[K::Record],
+        options: &BrokerOptions,
+    ) -> Result<Buffered> {
+        let mut group = std::mem::take(&mut self.group);
+        group.clear();
+        for record in records {
+            crate::pending::push_entry(&mut group, K::write(&mut self.writer, record));
+        }
+        let sync = self.durability == Durability::Disk;
+        let appended = self.locked(options.pending_timeout, |store| {
+            Ok(store.pending.append(group.as_bytes(), sync)?)
+        });
+        self.group = group;
+        Ok(match appended? {
+            true => Buffered::Yes,
+            false => Buffered::No,
+        })
+    }
+
+    /// Whether Swift has begun to split the container since it was last looked at. The directory is
+    /// read only when it changed.
+    fn became_sharded(&mut self) -> Attempt<bool> {
+        if K::KIND != StoreKind::Container {
+            return Ok(false);
+        }
+        let Ok(stat) = rustix::fs::stat(&self.paths.dir) else {
+            return Ok(false);
+        };
+        let changed = (stat.st_mtime, stat.st_mtime_nsec as i64);
+        if self.unsharded == Some(changed) {
+            return Ok(false);
+        }
+        let sharded = self.paths.is_sharded()?;
+        self.unsharded = (!sharded && is_past(changed)).then_some(changed);
+        Ok(sharded)
+    }
+
+    /// Runs a prepared statement that changes rows and says how many.
+    pub(crate) fn change(&self, sql: &str, values: &[&dyn ToSql]) -> Attempt<usize> {
+        Ok(self.conn.prepare_cached(sql)?.execute(values)?)
+    }
+
+    fn update_facts(&mut self, change: &StatChange) -> Attempt<()> {
+        if change.raw_metadata.is_some() && !self.schema.metadata {
+            self.add_metadata_column()?;
+        }
+        let columns: [(&str, Option<&str>); 7] = [
+            (
+                "created_at",
+                change.created_at.as_ref().map(|at| at.as_str()),
+            ),
+            (
+                "put_timestamp",
+                change.put_timestamp.as_ref().map(|at| at.as_str()),
+            ),
+            (
+                "delete_timestamp",
+                change.delete_timestamp.as_ref().map(|at| at.as_str()),
+            ),
+            ("status", change.status),
+            (
+                "status_changed_at",
+                change.status_changed_at.as_ref().map(|at| at.as_str()),
+            ),
+            ("metadata", change.raw_metadata.as_deref()),
+            ("id", change.id.as_deref()),
+        ];
+        let given = columns.iter().filter(|(_, value)| value.is_some());
+        let (names, values): (Vec<_>, Vec<_>) = given
+            .map(|(name, value)| (format!("{name} = ?"), *value))
+            .unzip();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("UPDATE {} SET {}", self.stat(), names.join(", "));
+        self.conn
+            .prepare_cached(&sql)?
+            .execute(params_from_iter(values))?;
+        Ok(())
+    }
+}
+
+/// Whether a time lies far enough back for the file system's clock to have moved on.
+fn is_past((seconds, nanoseconds): DirTime) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_millis() as i64);
+    seconds * 1000 + nanoseconds / 1_000_000 + 100 < now
+}
+
+impl<K: Layout> Store for SqliteStore<K> {
+    fn is_current(&mut self) -> Result<bool> {
+        let current = file_id(&self.paths.db)? == Some(self.file);
+        Ok(current && !self.became_sharded()?)
+    }
+
+    fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
+        let ready = self.wait_up_to(options.timeout);
+        self.judged(ready)?;
+        if !options.skip_commits {
+            match self.flush(options) {
+                Err(error) if may_go_on(access, options, &error) => {
+                    tracing::debug!("reading without the buffered records: {error}");
+                }
+                flushed => flushed?,
+            }
+        }
+        let started = self.start(access);
+        self.judged(started)
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let ended = self.end();
+        self.judged(ended)
+    }
+
+    fn rollback(&mut self) {
+        self.access = None;
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::warn!("cannot roll back on {}: {error}", self.paths.db.display());
+        }
+    }
+
+    fn facts(&mut self) -> Result<Facts> {
+        self.judged(K::facts(self))
+    }
+
+    fn update(&mut self, change: &StatChange) -> Result<()> {
+        let updated = self.update_facts(change);
+        self.judged(updated)
+    }
+
+    fn upgrade(&mut self) -> Result<()> {
+        let upgraded = K::upgrade(self);
+        self.judged(upgraded)
+    }
+
+    fn sync_points(&mut self, direction: Direction) -> Result<Vec<SyncPoint>> {
+        self.judged(self.sync_points_of(direction))
+    }
+
+    fn set_sync_point(&mut self, direction: Direction, id: &str, point: RowId) -> Result<()> {
+        self.judged(self.set_point(direction, id, point))
+    }
+
+    fn remove_sync_points_before(&mut self, text: &str) -> Result<()> {
+        self.judged(self.remove_points_before(text))
+    }
+
+    fn highest_row_present(&mut self) -> Result<RowId> {
+        self.judged(self.highest_row())
+    }
+
+    fn tombstone_after(&mut self, from: &str, skip: usize) -> Result<Option<String>> {
+        self.judged(self.tombstone(from, skip))
+    }
+
+    fn remove_tombstones(&mut self, from: &str, until: Option<&str>, age: &str) -> Result<u64> {
+        self.judged(self.remove_old(from, until, age))
+    }
+
+    fn count_tombstones(&mut self, from: &str) -> Result<u64> {
+        self.judged(self.tombstone_count(from))
+    }
+}
+
+/// Whether a reader that accepts stale answers goes on after a failed merge of buffered records.
+fn may_go_on(access: Access, options: &BrokerOptions, error: &Error) -> bool {
+    access == Access::Read
+        && options.stale_reads_ok
+        && matches!(
+            error.kind(),
+            ErrorKind::Busy | ErrorKind::Full | ErrorKind::Io
+        )
+}

@@ -1,0 +1,91 @@
+//! Columns as values, tolerant of what older and other writers left.
+//!
+//! A null is an empty text, zero, or `0` where a timestamp stands; numbers and text stand for each
+//! other. What cannot be read at all (text that is no UTF-8, a timestamp that is none) fails with the
+//! row's number: guessing would give replicas another row than the one that is hashed.
+
+use crate::error::{Attempt, Failure};
+use broker_api::{RollingHash, TimestampText};
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+use std::borrow::Cow;
+
+/// A row of a query together with where it came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    row: &'a Row<'a>,
+    table: &'static str,
+    number: i64,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads a row whose first column is its number.
+    pub(crate) fn numbered(row: &'a Row<'a>, table: &'static str) -> Attempt<Self> {
+        let number = row.get(0)?;
+        Ok(Self { row, table, number })
+    }
+
+    /// Reads the single row of a table of facts.
+    pub(crate) fn single(row: &'a Row<'a>, table: &'static str) -> Self {
+        let number = 1;
+        Self { row, table, number }
+    }
+
+    /// The row's number.
+    pub(crate) fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// A text; null is empty.
+    pub(crate) fn text(&self, index: usize, column: &'static str) -> Attempt<Cow<'a, str>> {
+        match self.row.get_ref(index)? {
+            ValueRef::Null => Ok("".into()),
+            ValueRef::Integer(number) => Ok(number.to_string().into()),
+            ValueRef::Real(number) => Ok(format!("{number:?}").into()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(text.into()),
+                Err(_) => Err(self.bad(column, "not UTF-8")),
+            },
+        }
+    }
+
+    /// A whole number; null is zero, as is text without digits.
+    pub(crate) fn integer(&self, index: usize) -> Attempt<i64> {
+        Ok(match self.row.get_ref(index)? {
+            ValueRef::Integer(number) => number,
+            ValueRef::Real(number) => number as i64,
+            ValueRef::Text(text) => {
+                let text = std::str::from_utf8(text).unwrap_or_default();
+                text.trim().parse().unwrap_or(0)
+            }
+            ValueRef::Null | ValueRef::Blob(_) => 0,
+        })
+    }
+
+    /// A timestamp; null is the `0` of a time that never was.
+    pub(crate) fn timestamp(&self, index: usize, column: &'static str) -> Attempt<TimestampText> {
+        if self.row.get_ref(index)? == ValueRef::Null {
+            return Ok(TimestampText::never());
+        }
+        let text = self.text(index, column)?;
+        TimestampText::parse(text).map_err(|_| self.bad(column, "not a timestamp"))
+    }
+
+    /// A rolling hash; null is that of no rows.
+    pub(crate) fn hash(&self, index: usize) -> Attempt<RollingHash> {
+        let text = self.text(index, "hash")?;
+        if text.is_empty() {
+            return Ok(RollingHash::default());
+        }
+        RollingHash::parse(&text).ok_or_else(|| self.bad("hash", "not hexadecimal"))
+    }
+
+    fn bad(&self, column: &'static str, problem: &'static str) -> Failure {
+        Failure::BadValue {
+            table: self.table,
+            column,
+            row: self.number,
+            problem,
+        }
+    }
+}
