@@ -7,7 +7,7 @@ CARGO := cargo
 BIN := $(CARGO_TARGET_DIR)/release
 
 .PHONY: run test build setup setup-swift check unit certify oracle crash swift-tests bench-first \
-	reports readme clean-swift
+	reports readme
 
 # Serves accounts and containers from ./apus-data until interrupted.
 run: setup
@@ -33,6 +33,7 @@ test: check unit certify oracle crash swift-tests
 check: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	scripts/readme_tables.py --check
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --quiet
 
 # Unit, integration and documentation tests of every crate; those that need Swift find it.
@@ -75,5 +76,3 @@ bench-first: build setup-swift
 readme:
 	scripts/readme_tables.py
 
-clean-swift:
-	rm -rf "$$(python3 tests/swift/python_env.py --where)"

@@ -70,7 +70,6 @@ fn open(address: SocketAddr, options: &Bind) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(options.keep_idle))?;
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
