@@ -24,12 +24,21 @@ async fn written_objects_are_listed_and_counted() {
         id: "id-sda1".into(),
     };
     assert_eq!(broker.initialize(&new).await.unwrap(), Initialized::Created);
-    assert_eq!(broker.initialize(&new).await.unwrap(), Initialized::AlreadyExisted);
+    assert_eq!(
+        broker.initialize(&new).await.unwrap(),
+        Initialized::AlreadyExisted
+    );
     for (name, size) in [("b/1", 1), ("b/2", 2), ("a", 4)] {
         let at = Timestamp::from_seconds(2);
-        broker.put_object(ObjectRecord::put(name, at, size, "t/x", "e")).await.unwrap();
+        broker
+            .put_object(ObjectRecord::put(name, at, size, "t/x", "e"))
+            .await
+            .unwrap();
     }
-    broker.delete_object("b/1", Timestamp::from_seconds(3)).await.unwrap();
+    broker
+        .delete_object("b/1", Timestamp::from_seconds(3))
+        .await
+        .unwrap();
     let info = broker.get_info().await.unwrap();
     assert_eq!((info.object_count(), info.bytes_used()), (2, 6));
     let mut names = ListingQuery::new(10);

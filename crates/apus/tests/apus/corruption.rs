@@ -23,14 +23,20 @@ fn spoiled_container_is_quarantined(spoil: impl Fn(&Path)) {
         let target = format!("/sda1/1/a/{container}");
         assert_eq!(ask(&server, "PUT", &target, &[EARLY]).status, 201);
         for number in 0..300 {
-            let row = put_row(&server, &format!("{target}/object-{number:04}"), "1600000001");
+            let row = put_row(
+                &server,
+                &format!("{target}/object-{number:04}"),
+                "1600000001",
+            );
             assert_eq!(row.status, 201);
         }
         // Reading merges what was buffered into the database.
         assert_eq!(ask(&server, "GET", &target, &[]).status, 200);
         if container == "spoiled" {
             server.kill().unwrap();
-            let [database] = files(&node.path().join("devices"), "db").try_into().unwrap();
+            let [database] = files(&node.path().join("devices"), "db")
+                .try_into()
+                .unwrap();
             spoil(&database);
             server = node.start("container", "");
         }
@@ -40,7 +46,12 @@ fn spoiled_container_is_quarantined(spoil: impl Fn(&Path)) {
     assert_eq!(std::fs::read_dir(aside).unwrap().count(), 1);
     assert_eq!(ask(&server, "GET", "/sda1/1/a/spoiled", &[]).status, 404);
     assert_eq!(ask(&server, "GET", "/sda1/1/a/neighbour", &[]).status, 200);
-    let again = ask(&server, "PUT", "/sda1/1/a/spoiled", &[("X-Timestamp", "1600000002")]);
+    let again = ask(
+        &server,
+        "PUT",
+        "/sda1/1/a/spoiled",
+        &[("X-Timestamp", "1600000002")],
+    );
     assert_eq!(again.status, 201);
 }
 

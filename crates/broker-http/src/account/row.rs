@@ -34,7 +34,8 @@ impl Call<'_> {
         let override_deleted = request::text(headers, &X_ACCOUNT_OVERRIDE_DELETED)
             .is_some_and(|text| text.eq_ignore_ascii_case("yes"));
         if !override_deleted {
-            self.check_not_deleted(&*broker, options, auto_create).await?;
+            self.check_not_deleted(&*broker, options, auto_create)
+                .await?;
         }
         let answer = record_answer(&record);
         let mut put = broker.put_container(record.clone()).await;
