@@ -1,4 +1,5 @@
 //! What the adapter adds to an engine: queues, groups, reopening, and staying alive.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use broker_api::{
     BrokerOptions, ContainerBroker, ContainerBrokerExt, Engine, Entry, ErrorKind, HashPath,
@@ -141,9 +142,11 @@ async fn bad_input_in_a_group_harms_nobody_else() {
 /// A failure would mean that a flood of requests grows memory instead of being refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_full_queue_refuses_at_once() {
-    let mut options = RuntimeOptions::default();
-    options.workers = 1;
-    options.queue_depth = 1;
+    let options = RuntimeOptions {
+        workers: 1,
+        queue_depth: 1,
+        ..RuntimeOptions::default()
+    };
     let engine = engine(&options);
     let broker = container(&engine, "c").await;
     broker.put_object(object("o")).await.unwrap();
@@ -173,8 +176,10 @@ async fn a_full_queue_refuses_at_once() {
 /// A failure would mean that a node with more containers than open handles loses some of them.
 #[tokio::test]
 async fn more_stores_than_open_handles_all_answer() {
-    let mut options = RuntimeOptions::default();
-    options.open_stores = NonZeroUsize::MIN;
+    let options = RuntimeOptions {
+        open_stores: NonZeroUsize::MIN,
+        ..RuntimeOptions::default()
+    };
     let engine = engine(&options);
     for name in ["c1", "c2", "c3"] {
         container(&engine, name)

@@ -1,4 +1,5 @@
 //! The reference engine through the asynchronous contract.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use broker_api::{
     AccountBrokerExt, BrokerOptions, ContainerBrokerExt, HashPath, Initialized, ListObjects,
