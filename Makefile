@@ -14,8 +14,9 @@ run: setup
 	$(CARGO) build --release --package apus
 	$(BIN)/apus serve $(ARGS)
 
+# With the tests, whose build shares what it can with the binaries only when both are asked for.
 build: setup
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release --workspace --all-targets
 
 # A C compiler is all that the Rust build needs beside Rust.
 setup:
@@ -37,7 +38,7 @@ check: setup
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --quiet
 
 # Unit, integration and documentation tests of every crate; those that need Swift find it.
-unit: setup-swift
+unit: build setup-swift
 	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \
 		$(CARGO) test --release --workspace
 
@@ -49,7 +50,7 @@ reports: build
 	scripts/certify.sh write
 
 # A longer differential run than the one in `unit`; more with OPERATIONS=200000 SEED=…
-OPERATIONS ?= 5000
+OPERATIONS ?= 40000
 SEED ?= $(shell date +%s)
 oracle: build setup-swift
 	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \

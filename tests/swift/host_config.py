@@ -70,7 +70,7 @@ def backend_conf(host, server):
         app["engine"] = host.settings.engine
     return {
         "DEFAULT": common(host, server) | {"devices": host.devices, "mount_check": "false",
-                                          "disable_fallocate": "true"},
+                                          "disable_fallocate": "true"} | host.settings.backend_options,
         "pipeline:main": {"pipeline": f"healthcheck recon {server}-server"},
         f"app:{server}-server": app,
         "filter:healthcheck": {"use": "egg:swift#healthcheck"},

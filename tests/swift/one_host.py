@@ -49,6 +49,7 @@ class Settings:
     log_level: str = "INFO"
     ports: dict = dataclasses.field(default_factory=dict)
     proxy: bool = True
+    backend_options: dict = dataclasses.field(default_factory=dict)
 
     def servers(self):
         """Names of the servers to start, those first that others call."""

@@ -8,29 +8,47 @@ use broker_api::{
     AccountBrokerExt, ContainerBrokerExt, DeviceHealth, Initialized, Location, StoreKind,
 };
 
+/// What a device is asked for, page by page.
+#[derive(Clone, Copy)]
+enum Asked {
+    Stores(StoreKind),
+    Synced,
+}
+
 /// All stores of a kind on the first device, asked for in pages of a size.
 async fn in_pages(
     fixture: &Fixture,
     kind: StoreKind,
     page: usize,
 ) -> crate::check::Check<Vec<Location>> {
+    joined(fixture, Asked::Stores(kind), page).await
+}
+
+/// The whole list of container sync on the first device, asked for in pages of a size.
+async fn synced_in_pages(fixture: &Fixture, page: usize) -> crate::check::Check<Vec<Location>> {
+    joined(fixture, Asked::Synced, page).await
+}
+
+async fn joined(
+    fixture: &Fixture,
+    asked: Asked,
+    page: usize,
+) -> crate::check::Check<Vec<Location>> {
+    let (engine, device) = (fixture.engine(), fixture.device(0));
     let mut found: Vec<Location> = Vec::new();
     loop {
-        let after = found.last().cloned();
-        let stores = fixture
-            .engine()
-            .stores(fixture.device(0), kind, after.as_ref(), page)
-            .await?;
-        check!(
-            stores.len() <= page,
-            "{} stores in a page of {page}",
-            stores.len()
-        );
-        if stores.is_empty() {
+        let after = found.last();
+        let locations = match asked {
+            Asked::Stores(kind) => engine.stores(device, kind, after, page).await?,
+            Asked::Synced => engine.synced(device, after, page).await?,
+        };
+        let count = locations.len();
+        check!(count <= page, "{count} locations in a page of {page}");
+        if locations.is_empty() {
             return Ok(found);
         }
-        found.extend(stores);
-        check!(found.len() < 1000, "paging through the stores does not end");
+        found.extend(locations);
+        check!(found.len() < 1000, "paging through the device does not end");
     }
 }
 
@@ -337,6 +355,90 @@ cases! {
             }
             DeviceHealth::Absent => check!(false, "a device with a store is absent"),
         }
+        Ok(())
+    }
+
+    /// Container sync visits the containers on its list and no others: one not found is never synced.
+    #[case(Core, clauses = ["ENGINE-8"])]
+    async fn synced_containers_are_found_once_whatever_the_page(fixture: Fixture) -> Check {
+        let kind = StoreKind::Container;
+        let engine = fixture.engine();
+        let mut listed: Vec<_> = (0..9).map(|number| fixture.location(kind, number)).collect();
+        for partition in [7, 70, 8, 1_000_000] {
+            listed.push(fixture.location_in(kind, 0, partition, 100));
+        }
+        for location in &listed {
+            engine.set_synced(location, true).await?;
+        }
+        engine.set_synced(&listed[3], true).await?;
+        let elsewhere = fixture.location_in(kind, 1, 7, 1);
+        engine.set_synced(&elsewhere, true).await?;
+        listed.sort();
+        let order = synced_in_pages(&fixture, 100).await?;
+        let mut sorted = order.clone();
+        sorted.sort();
+        check_eq!(sorted, listed);
+        for page in [1, 2, 5, 13] {
+            check_eq!(synced_in_pages(&fixture, page).await?, order, "pages of {page}");
+        }
+        check_eq!(engine.synced(fixture.device(1), None, 10).await?, [elsewhere]);
+        check_eq!(engine.synced("no-such-device", None, 10).await?, vec![]);
+        Ok(())
+    }
+
+    /// A container whose destination was cleared must not be synced any more; the others must.
+    #[case(Core, clauses = ["ENGINE-8"])]
+    async fn containers_are_taken_off_the_list_of_synced_ones(fixture: Fixture) -> Check {
+        let kind = StoreKind::Container;
+        let engine = fixture.engine();
+        engine.set_synced(&fixture.location(kind, 9), false).await?;
+        check_eq!(engine.synced(fixture.device(0), None, 10).await?, vec![]);
+        for number in 0..5 {
+            engine.set_synced(&fixture.location(kind, number), true).await?;
+        }
+        let order = synced_in_pages(&fixture, 10).await?;
+        engine.set_synced(&order[1], false).await?;
+        engine.set_synced(&order[1], false).await?;
+        engine.set_synced(&fixture.location(kind, 9), false).await?;
+        let rest = [&order[..1], &order[2..]].concat();
+        check_eq!(synced_in_pages(&fixture, 2).await?, rest);
+        // A page may begin after one that was taken off meanwhile.
+        let later = engine.synced(fixture.device(0), Some(&order[1]), 10).await?;
+        check_eq!(later, order[2..]);
+        engine.set_synced(&order[1], true).await?;
+        check_eq!(synced_in_pages(&fixture, 10).await?, order);
+        for location in &order {
+            engine.set_synced(location, false).await?;
+        }
+        check_eq!(synced_in_pages(&fixture, 10).await?, vec![]);
+        Ok(())
+    }
+
+    /// Replication moves stores about on its own account; the list follows metadata alone.
+    #[case(Core, clauses = ["ENGINE-8", "ENGINE-4"])]
+    async fn list_of_synced_containers_is_apart_from_the_stores(fixture: Fixture) -> Check {
+        let kind = StoreKind::Container;
+        let engine = fixture.engine();
+        let mut listed = make(&fixture, kind, &[1, 2]).await?;
+        listed.push(fixture.location(kind, 3));
+        for location in &listed {
+            engine.set_synced(location, true).await?;
+        }
+        check_eq!(in_pages(&fixture, kind, 10).await?.len(), 2, "stores");
+        let order = synced_in_pages(&fixture, 10).await?;
+        check_eq!(order.len(), 3, "on the list");
+        engine.remove(&listed[0]).await?;
+        engine.quarantine(&listed[1], "a test").await?;
+        engine.remove(&listed[2]).await?;
+        check_eq!(in_pages(&fixture, kind, 10).await?, vec![]);
+        check_eq!(synced_in_pages(&fixture, 10).await?, order);
+        create_container(&*fixture.container_at(&listed[0]), &at(1), 0).await?;
+        engine.set_synced(&listed[0], false).await?;
+        check!(
+            fixture.container_at(&listed[0]).exists().await?,
+            "taking a container off the list removes its store"
+        );
+        check_eq!(synced_in_pages(&fixture, 10).await?.len(), 2, "on the list");
         Ok(())
     }
 

@@ -222,6 +222,27 @@ cases! {
         Ok(())
     }
 
+    /// Container sync goes on after a restart with the containers it had.
+    #[case(Core, clauses = ["ENGINE-8", "ENGINE-7"])]
+    async fn list_of_synced_containers_outlives_reopening(fixture: Fixture) -> Check {
+        let kind = StoreKind::Container;
+        crate::fixture::create_container(&*fixture.container_broker(), &at(1), 0).await?;
+        for number in 0..5 {
+            let location = fixture.location(kind, number);
+            fixture.engine().set_synced(&location, true).await?;
+        }
+        let off = fixture.location(kind, 2);
+        fixture.engine().set_synced(&off, false).await?;
+        let device = fixture.device(0).to_owned();
+        let before = fixture.engine().synced(&device, None, 10).await?;
+        check_eq!(before.len(), 4, "on the list");
+        let fixture = fixture.reopen().await?;
+        check_eq!(fixture.engine().synced(&device, None, 10).await?, before);
+        fixture.engine().set_synced(&off, true).await?;
+        check_eq!(fixture.engine().synced(&device, None, 10).await?.len(), 5);
+        Ok(())
+    }
+
     /// Removed and quarantined stores stay away; others are found again.
     #[case(Core, clauses = ["ENGINE-7", "ENGINE-4", "ENGINE-5", "ENGINE-6"])]
     async fn removal_and_quarantine_outlive_reopening(fixture: Fixture) -> Check {

@@ -100,6 +100,9 @@ flaws! {
     wide_removal_is_found: RemovesTooMuch breaks "REMOVE-1";
     normalised_spelling_is_found: NormalisesReports breaks "VALUE-2";
     repeated_pages_are_found: RepeatsStores breaks "ENGINE-4";
+    repeated_pages_of_synced_containers_are_found: RepeatsSynced breaks "ENGINE-8";
+    unlisting_with_the_store_is_found: UnlistsRemoved breaks "ENGINE-8";
+    forgotten_list_of_synced_containers_is_found: ForgetsWhenClosed breaks "ENGINE-8";
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,8 @@ pub(crate) enum Flaw {
     RemovesTooMuch,
     NormalisesReports,
     RepeatsStores,
+    RepeatsSynced,
+    UnlistsRemoved,
     Panics,
     Hangs,
 }
@@ -125,7 +127,25 @@ impl Engine for BrokenEngine {
     }
 
     async fn remove(&self, location: &Location) -> Result<()> {
-        self.inner.remove(&self.place(location)).await
+        let location = self.place(location);
+        if self.flaw == Flaw::UnlistsRemoved && location.kind() == StoreKind::Container {
+            self.inner.set_synced(&location, false).await?;
+        }
+        self.inner.remove(&location).await
+    }
+
+    async fn set_synced(&self, location: &Location, synced: bool) -> Result<()> {
+        self.inner.set_synced(&self.place(location), synced).await
+    }
+
+    async fn synced(
+        &self,
+        device: &str,
+        after: Option<&Location>,
+        limit: usize,
+    ) -> Result<Vec<Location>> {
+        let after = after.filter(|_| self.flaw != Flaw::RepeatsSynced);
+        self.inner.synced(device, after, limit).await
     }
 
     async fn device_health(&self, device: &str) -> Result<DeviceHealth> {

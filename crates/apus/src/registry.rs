@@ -113,6 +113,17 @@ impl Registry {
             claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
             open: |setup| Ok(engine_memory::open(&setup.memory, &setup.runtime)?),
         });
+        registry.register(EngineEntry {
+            name: "sled",
+            summary: "pure Rust, experimental",
+            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            open: |setup| {
+                let mut options = engine_sled::SledOptions::from_settings(&setup.settings)?;
+                options.devices.clone_from(&setup.devices);
+                options.mount_check = setup.mount_check;
+                Ok(engine_sled::open(options, &setup.runtime)?)
+            },
+        });
         registry
     }
 

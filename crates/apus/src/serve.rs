@@ -117,12 +117,15 @@ fn print_first_requests(args: &ServeArgs, data: &Path) {
          -H 'X-Etag: 5d41402abc4b2a76b9719d911017c592' {container}/hello\n\
          curl '{container}?format=json'\n\
          curl '{account}?format=json'\n\
-         apus info AUTH_test/photos --data {}\n\
+         {} info AUTH_test/photos --data {}\n\
          \n\
          Ctrl-C ends it; running requests are finished first.",
         args.account_port,
         args.container_port,
         data.display(),
+        std::env::current_exe()
+            .unwrap_or_else(|_| "apus".into())
+            .display(),
         data.display()
     );
 }

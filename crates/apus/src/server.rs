@@ -7,7 +7,7 @@
 //! ```
 
 use crate::cli::ServerArgs;
-use crate::privileges::become_user;
+use crate::privileges::{become_user, set_priority};
 use crate::registry::{EngineSetup, Registry};
 use crate::signals::{Asked, Signals};
 use crate::{Failure, chain};
@@ -20,6 +20,7 @@ use broker_http::log::{
 use broker_http::transport::{Bind, Options, Server, bind, raise_open_files};
 use broker_http::{AccountServer, App, ContainerServer, Request, Response};
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,10 @@ use swift_conf::{ServerConf, ServerKind, SwiftConf};
 use tokio::sync::watch;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// Files that one store of the hungriest engine keeps open: SQLite's database, directory, lock and
+/// pending file, for a writer and two readers.
+const FILES_OF_A_STORE: u64 = 12;
 
 /// How long the last log lines may take at the end.
 const LOG_FLUSH: Duration = Duration::from_secs(1);
@@ -64,6 +69,7 @@ pub(crate) fn run(registry: &Registry, kind: ServerKind, args: &ServerArgs) -> R
         return Ok(());
     }
     let conf = source.load()?;
+    set_priority(&conf.process);
     become_user(&conf.process.user)?;
     let threads = Options::threads(&conf.process);
     let stage = Stage::prepare(registry, source, args.verbose)?;
@@ -210,7 +216,15 @@ fn setup(key: &EngineKey) -> EngineSetup {
     setup.mount_check = key.mount_check;
     setup.db_preallocation = key.db_preallocation;
     setup.settings.clone_from(&key.settings);
+    let stores = setup.runtime.open_stores;
+    setup.runtime.open_stores = stores.min(stores_that_fit(raise_open_files()));
     setup
+}
+
+/// How many stores fit below the open file limit, in the quarter that connections leave to them.
+fn stores_that_fit(open_files: u64) -> NonZeroUsize {
+    let stores = usize::try_from(open_files / 4 / FILES_OF_A_STORE).unwrap_or(usize::MAX);
+    NonZeroUsize::new(stores).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn context(
@@ -324,4 +338,17 @@ pub(crate) async fn run_stages(registry: &Registry, stages: Vec<Stage>) -> Resul
         statsd.flush(LOG_FLUSH);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A failure would mean that a node with a low limit runs out of files as soon as it is busy.
+    #[test]
+    fn open_stores_fit_below_the_open_file_limit() {
+        assert_eq!(stores_that_fit(0).get(), 1);
+        assert_eq!(stores_that_fit(1024).get(), 21);
+        assert!(stores_that_fit(u64::MAX).get() > 1_000_000);
+    }
 }

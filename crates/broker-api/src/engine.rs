@@ -92,6 +92,9 @@ pub enum DeviceHealth {
 /// - ENGINE-5: [`remove`](Self::remove) makes the store absent; a store can be initialized there again.
 /// - ENGINE-6: [`quarantine`](Self::quarantine) makes the store absent and keeps its data out of sight.
 /// - ENGINE-7: what was acknowledged is found again after the engine was closed and opened.
+/// - ENGINE-8: [`synced`](Self::synced) shows exactly the containers that
+///   [`set_synced`](Self::set_synced) put on the list and did not take off, each once, in an order that
+///   does not change, page by page; the list outlives closing the engine, and the stores themselves.
 #[async_trait]
 pub trait Engine: Debug + Send + Sync + 'static {
     /// The name by which configuration chooses the engine: lower case, no blanks.
@@ -130,6 +133,34 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the device fails; what was removed by then stays removed.
     async fn remove(&self, location: &Location) -> Result<()>;
+
+    /// Puts a container on the list that container sync works through on its device, or takes it off;
+    /// `location` must be of that kind. Saying it again changes nothing, and the store need not exist.
+    ///
+    /// Who changes metadata decides, by
+    /// [`ContainerInfo::is_synced`](crate::ContainerInfo::is_synced); an engine keeps the list.
+    ///
+    /// # Errors
+    /// When the device fails.
+    ///
+    /// # Swift
+    /// `ContainerSyncStore.add_synced_container`, `remove_synced_container`
+    async fn set_synced(&self, location: &Location, synced: bool) -> Result<()>;
+
+    /// Up to `limit` containers of that list on a device that come after `after`, in a fixed order of
+    /// the engine's choice; empty at the end and for an absent device. Their stores may be gone.
+    ///
+    /// # Errors
+    /// When the device cannot be read.
+    ///
+    /// # Swift
+    /// `ContainerSyncStore.synced_containers_generator`
+    async fn synced(
+        &self,
+        device: &str,
+        after: Option<&Location>,
+        limit: usize,
+    ) -> Result<Vec<Location>>;
 
     /// Whether a device can be used, and its room.
     ///

@@ -88,6 +88,18 @@ impl ContainerInfo {
             == 0
     }
 
+    /// Whether the container belongs on the list of container sync; `None` when its metadata knows
+    /// nothing of container sync, and the list is to be left alone.
+    ///
+    /// Swift counterpart: `ContainerSyncStore.update_sync_store`.
+    ///
+    /// # Errors
+    /// When the stored metadata is not valid.
+    pub fn is_synced(&self) -> crate::Result<Option<bool>> {
+        let has_sync = self.store.metadata()?.has_sync();
+        Ok(has_sync.map(|has_sync| has_sync && !self.is_deleted()))
+    }
+
     /// Whether the container was deleted, by its timestamps, before `age`.
     pub fn is_old_enough_to_reclaim(&self, age: Timestamp) -> bool {
         self.store.is_old_enough(age)

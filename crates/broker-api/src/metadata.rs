@@ -20,6 +20,12 @@ const CONTAINER_DELETE_KEEPS: [&str; 3] = [
     "x-container-sysmeta-sharding",
 ];
 
+/// The key of a container's destination for container sync.
+const SYNC_TO: &str = "X-Container-Sync-To";
+
+/// The key of the secret that container sync sends along.
+const SYNC_KEY: &str = "X-Container-Sync-Key";
+
 const USER_PREFIXES: [&str; 2] = ["x-account-meta-", "x-container-meta-"];
 
 /// One key of the dictionary.
@@ -55,6 +61,11 @@ impl MetadataEntry {
     /// Whether the entry is a tombstone.
     pub fn is_removed(&self) -> bool {
         is_empty(&self.value)
+    }
+
+    /// Whether container sync goes by this entry: it is the destination or the secret, empty or not.
+    pub fn is_about_sync(&self) -> bool {
+        matches!(&*self.key, SYNC_TO | SYNC_KEY)
     }
 }
 
@@ -136,6 +147,18 @@ impl Metadata {
     /// The entry of a key, tombstones included.
     pub fn get(&self, key: &str) -> Option<&MetadataEntry> {
         self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// Whether container sync has a destination and a secret; `None` when neither was ever set, or both
+    /// were reclaimed.
+    pub fn has_sync(&self) -> Option<bool> {
+        let mut entries = self.entries.iter();
+        entries.find(|entry| entry.is_about_sync())?;
+        let is_set = |key| {
+            let value = self.get(key).and_then(MetadataEntry::text);
+            value.is_some_and(|text| !text.is_empty())
+        };
+        Some(is_set(SYNC_TO) && is_set(SYNC_KEY))
     }
 
     /// Merges updates: a key changes when it is absent or the update's timestamp is later as text.

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use broker_api::{
-    AccountInfo, ContainerInfo, DbState, PolicyIndex, PolicyStat, Reported, RollingHash, RowId,
-    StoreInfo, Timestamp, TimestampText,
+    AccountInfo, ContainerInfo, DbState, Metadata, MetadataEntry, PolicyIndex, PolicyStat,
+    Reported, RollingHash, RowId, StoreInfo, Timestamp, TimestampText,
 };
 
 fn store(put: &str, delete: &str, status: &str) -> StoreInfo {
@@ -153,4 +153,42 @@ fn boundaries_of_reclaim() {
     assert!(!reclaimable("850", "900", 900));
     assert!(!reclaimable("850", "850", 900));
     assert!(!reclaimable("850", "0", 900));
+}
+
+/// The four columns are destination, secret, whether the container is deleted, and the judgement.
+#[test]
+fn container_is_synced_when_it_has_destination_and_secret_and_is_not_deleted() {
+    let (live, deleted) = (EQUAL, LATER);
+    for (to, key, times, expected) in [
+        (None, None, live, None),
+        (None, None, deleted, None),
+        (Some("//r/c/a/c"), Some("k"), live, Some(true)),
+        (Some("//r/c/a/c"), Some("k"), deleted, Some(false)),
+        (Some("//r/c/a/c"), None, live, Some(false)),
+        (None, Some("k"), live, Some(false)),
+        (Some(""), Some("k"), live, Some(false)),
+        (Some("//r/c/a/c"), Some(""), live, Some(false)),
+        (Some(""), Some(""), live, Some(false)),
+        (Some(""), Some(""), deleted, Some(false)),
+    ] {
+        let mut metadata = Metadata::default();
+        let given = [("X-Container-Sync-To", to), ("X-Container-Sync-Key", key)];
+        let given = given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let mut updates = vec![MetadataEntry::new("X-Container-Meta-Sync-To", "v", "1")];
+        updates.extend(given.map(|(name, value)| MetadataEntry::new(name, value, "1")));
+        metadata.update(&updates, None).unwrap();
+        let mut store = store(times.0, times.1, "");
+        store.raw_metadata = metadata.to_json();
+        let info = container(store, &[(0, 0)]);
+        assert_eq!(
+            info.is_synced().unwrap(),
+            expected,
+            "{to:?} {key:?} {times:?}"
+        );
+    }
+    let mut broken = store(EQUAL.0, EQUAL.1, "");
+    broken.raw_metadata = "[".into();
+    assert!(container(broken, &[]).is_synced().is_err());
 }

@@ -39,7 +39,8 @@ pub(crate) fn refuse(error: &Error, device: &str) -> Refused {
     }
 }
 
-fn cause(error: &Error) -> Option<String> {
+/// The text of what caused an error.
+pub(crate) fn cause(error: &Error) -> Option<String> {
     std::error::Error::source(error).map(ToString::to_string)
 }
 

@@ -10,7 +10,7 @@ use broker_http::log::TimedAs;
 use broker_http::transport::UnusualHeaders;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use support::{Servers, context, over, request, send, servers};
+use support::{Servers, UNLISTED, context, over, request, send, servers};
 
 const TYPE: &str = "application/octet-stream";
 
@@ -206,6 +206,92 @@ async fn a_new_sync_destination_resets_the_sync_points() {
     ];
     assert_eq!(put_container(&servers, "/d/1/a/c", &older).await, 202);
     assert_eq!(points().await, (-1, -1));
+}
+
+/// Container sync works on the containers on its list and never looks at others.
+#[tokio::test]
+async fn containers_are_registered_for_sync_as_their_metadata_says() {
+    let context = context();
+    let engine = Arc::clone(&context.engines.default);
+    let hash = context.hash_path.container("a", "c");
+    let location = Location::new(StoreKind::Container, "d", "1", hash).expect("a location");
+    let servers = over(context);
+    let to = ("X-Container-Sync-To", "//US/WEST/a/c");
+    let key = ("X-Container-Sync-Key", "k");
+    let (no_to, no_key) = (("X-Container-Sync-To", ""), ("X-Container-Sync-Key", ""));
+    let other = ("X-Container-Meta-K", "v");
+    let steps = [
+        ("PUT", &[][..], 201, false),
+        ("PUT", &[to], 202, false),
+        ("PUT", &[key], 202, true),
+        ("POST", &[no_key], 204, false),
+        ("POST", &[key], 204, true),
+        ("POST", &[other], 204, true),
+        ("PUT", &[no_to], 202, false),
+        ("POST", &[to], 204, true),
+        ("PUT", &[], 202, true),
+        ("DELETE", &[], 204, false),
+        // The container comes back without what was deleted with it.
+        ("PUT", &[other], 201, false),
+        ("PUT", &[to, key], 202, true),
+        ("POST", &[no_to, no_key], 204, false),
+        ("DELETE", &[], 204, false),
+        ("PUT", &[to, key], 201, true),
+        ("DELETE", &[], 204, false),
+    ];
+    for (number, (method, metadata, status, is_synced)) in steps.into_iter().enumerate() {
+        let at = (number + 1).to_string();
+        let headers = [&[("X-Timestamp", at.as_str())], metadata].concat();
+        let got = send(
+            &servers.container,
+            request(method, "/d/1/a/c", &headers, ""),
+        )
+        .await;
+        assert_eq!(got.status, status, "{number}: {method} {metadata:?}");
+        let synced = engine.synced("d", None, 10).await.expect("no error");
+        let wanted = if is_synced {
+            vec![location.clone()]
+        } else {
+            vec![]
+        };
+        assert_eq!(synced, wanted, "{number}: {method} {metadata:?}");
+    }
+    // An older request changes nothing, whatever it says, and repairs the list all the same.
+    let headers = [("X-Timestamp", "20"), to, key];
+    assert_eq!(put_container(&servers, "/d/1/a/c", &headers).await, 201);
+    for (before, header) in [(true, no_to), (false, other)] {
+        engine
+            .set_synced(&location, before)
+            .await
+            .expect("no error");
+        let older = [("X-Timestamp", "19"), header];
+        assert_eq!(put_container(&servers, "/d/1/a/c", &older).await, 202);
+        let synced = engine.synced("d", None, 10).await.expect("no error");
+        assert_eq!(synced, std::slice::from_ref(&location));
+    }
+}
+
+/// The container has changed when the list cannot be kept: the client must not hear otherwise.
+#[tokio::test]
+async fn the_list_of_container_sync_is_kept_on_the_side() {
+    let servers = servers();
+    for (method, headers, status) in [
+        ("PUT", &[("X-Container-Meta-K", "v")][..], 201),
+        ("POST", &[("X-Container-Sync-To", "")], 204),
+        ("PUT", &[("X-Container-Sync-Key", "k")], 202),
+        ("DELETE", &[], 204),
+    ] {
+        let at = [("X-Timestamp", "1700000000")];
+        let at = if method == "DELETE" {
+            [("X-Timestamp", "1700000001")]
+        } else {
+            at
+        };
+        let headers = [&at, headers].concat();
+        let target = format!("/{UNLISTED}/1/a/c");
+        let got = send(&servers.container, request(method, &target, &headers, "")).await;
+        assert_eq!(got.status, status, "{method} {headers:?}");
+    }
 }
 
 /// Stores are found again by the rings' rules only if device, partition and hash are Swift's.

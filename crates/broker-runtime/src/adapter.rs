@@ -2,7 +2,7 @@
 
 use crate::ops;
 use crate::pool::Pool;
-use crate::slot::{Accounts, ContainerWrite, Containers, Kind, Op, Reply, Table, Write};
+use crate::slot::{Accounts, ContainerWrite, Containers, Kind, Op, Reply, Slot, Table, Write};
 use crate::sync::{AccountStore, ContainerStore, Store, SyncEngine};
 use async_trait::async_trait;
 use broker_api::{
@@ -10,8 +10,9 @@ use broker_api::{
     ContainerInfo, ContainerMarks, ContainerRecord, ContainerRow, ContainerVisitor, DeviceHealth,
     Direction, Engine, Error, ErrorKind, Facts, Initialized, ListObjects, ListingQuery, Location,
     MergeOptions, MergeTimestamps, MetadataEntry, MetadataLimits, NewAccount, NewContainer,
-    ObjectRecord, ObjectRow, ObjectVisitor, PolicyIndex, ReclaimAge, Reclaimed, RemoveObjects,
-    Replicate, Result, RowFilter, RowId, Sharding, Snapshot, StoreKind, SyncPoint, Timestamp,
+    ObjectRecord, ObjectRow, ObjectVisitor, Outcome, PolicyIndex, ReclaimAge, Reclaimed,
+    RemoveObjects, Replicate, Result, RowFilter, RowId, Sharding, Snapshot, StoreKind, SyncPoint,
+    Timestamp,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 /// How many threads and open stores an adapter uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuntimeOptions {
-    /// Threads that do the blocking work.
+    /// Threads that do the blocking work. Reads of one store take half of them at most.
     pub workers: usize,
     /// Operations that may wait for a thread; more are refused as busy.
     pub queue_depth: usize,
@@ -72,11 +73,12 @@ impl<E: SyncEngine> Adapter<E> {
     pub fn start(engine: E, options: &RuntimeOptions) -> Result<Self> {
         let pool = Pool::start(engine.name(), options.workers, options.queue_depth)
             .map_err(|e| Error::new(ErrorKind::Io, "cannot start worker threads").caused_by(e))?;
+        let readers = (options.workers / 2).max(1);
         let shared = Shared {
             engine,
             pool,
-            accounts: Table::new(options.open_stores),
-            containers: Table::new(options.open_stores),
+            accounts: Table::new(options.open_stores, readers),
+            containers: Table::new(options.open_stores, readers),
             reclaim_page: options.reclaim_page.max(1),
         };
         Ok(Self {
@@ -90,10 +92,7 @@ impl<E: SyncEngine> Adapter<E> {
     }
 
     fn handle<K: Kind<E>>(&self, location: &Location, options: &BrokerOptions) -> Handle<E, K> {
-        assert!(
-            location.kind() == K::KIND,
-            "a location of the wrong kind: {location}"
-        );
+        assert_kind(location, K::KIND);
         Handle {
             shared: Arc::clone(&self.shared),
             location: location.clone(),
@@ -101,6 +100,14 @@ impl<E: SyncEngine> Adapter<E> {
             kind: PhantomData,
         }
     }
+}
+
+/// Callers choose the method by the kind of the store: another kind is a defect of theirs.
+fn assert_kind(location: &Location, kind: StoreKind) {
+    assert!(
+        location.kind() == kind,
+        "a location of the wrong kind: {location}"
+    );
 }
 
 /// Runs blocking work on the pool and waits for its answer.
@@ -114,7 +121,10 @@ async fn on_pool<E: SyncEngine, R: Send + 'static>(
         // Who waited may have gone.
         let _ = reply.send(work(&for_job));
     };
-    let full = |_| Error::new(ErrorKind::Busy, "too many operations wait for a worker");
+    let full = |_| {
+        let error = Error::new(ErrorKind::Busy, "too many operations wait for a worker");
+        error.with_outcome(Outcome::NotApplied)
+    };
     shared.pool.submit(job).map_err(full)?;
     receiver.await.unwrap_or_else(|_| Err(panicked()))
 }
@@ -173,6 +183,29 @@ impl<E: SyncEngine> Engine for Adapter<E> {
         .await
     }
 
+    async fn set_synced(&self, location: &Location, synced: bool) -> Result<()> {
+        assert_kind(location, StoreKind::Container);
+        let location = location.clone();
+        on_pool(&self.shared, move |shared| {
+            let set = shared.engine.set_synced(&location, synced);
+            set.map_err(|error| error.on(&location).during("set_synced"))
+        })
+        .await
+    }
+
+    async fn synced(
+        &self,
+        device: &str,
+        after: Option<&Location>,
+        limit: usize,
+    ) -> Result<Vec<Location>> {
+        let (device, after) = (device.to_owned(), after.cloned());
+        on_pool(&self.shared, move |shared| {
+            shared.engine.synced(&device, after.as_ref(), limit)
+        })
+        .await
+    }
+
     async fn device_health(&self, device: &str) -> Result<DeviceHealth> {
         // Two system calls on data that the kernel holds: a change of threads would cost more.
         self.shared.engine.device_health(device)
@@ -203,15 +236,43 @@ impl<E: SyncEngine, K: Kind<E>> fmt::Debug for Handle<E, K> {
 }
 
 impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
+    fn slot(&self) -> Arc<Slot<E, K>> {
+        let (slot, evicted) = K::table(&self.shared).slot(&self.location);
+        if !evicted.is_empty() {
+            // Not on this thread, unless the queue is full.
+            let _ = self.shared.pool.submit(move || drop(evicted));
+        }
+        slot
+    }
+
+    /// Runs blocking work on the store when it is its turn.
+    async fn in_turn<R: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Shared<E>, &Slot<E, K>) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let slot = self.slot();
+        let done = match slot.turn().await {
+            Ok(turn) => {
+                on_pool(&self.shared, move |shared| {
+                    let _turn = turn;
+                    work(shared, &slot)
+                })
+                .await
+            }
+            Err(error) => Err(error),
+        };
+        done.map_err(|error| error.on(&self.location).during(operation))
+    }
+
     async fn read<R: Send + 'static>(
         &self,
+        operation: &'static str,
         read: impl FnOnce(&mut K::Store) -> Result<R> + Send + 'static,
     ) -> Result<Option<R>> {
-        let (location, options) = (self.location.clone(), self.options);
-        on_pool(&self.shared, move |shared| {
-            K::table(shared)
-                .slot(&location)
-                .read(shared, &options, read)
+        let options = self.options;
+        self.in_turn(operation, move |shared, slot| {
+            slot.read(shared, &options, read)
         })
         .await
     }
@@ -223,7 +284,7 @@ impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
         read: impl FnOnce(&mut K::Store) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let absent = || Error::not_found().on(&self.location).during(operation);
-        self.read(read).await?.ok_or_else(absent)
+        self.read(operation, read).await?.ok_or_else(absent)
     }
 
     async fn write(&self, operation: &'static str, op: Op<K::Record, K::Own>) -> Result<Reply> {
@@ -231,10 +292,11 @@ impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
             let refused = Error::new(ErrorKind::ReadOnly, "commits not accepted");
             return Err(refused.on(&self.location).during(operation));
         }
-        let slot = K::table(&self.shared).slot(&self.location);
-        let receiver = slot.write(&self.shared, op, self.options)?;
-        let result = receiver.await.unwrap_or_else(|_| Err(panicked()));
-        result.map_err(|error| error.during(operation))
+        let result = match self.slot().write(&self.shared, op, self.options) {
+            Ok(receiver) => receiver.await.unwrap_or_else(|_| Err(panicked())),
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| error.on(&self.location).during(operation))
     }
 
     async fn change(&self, operation: &'static str, write: Write) -> Result<()> {
@@ -246,11 +308,10 @@ impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
         create: impl FnOnce(&E, &Location, &BrokerOptions) -> Result<Initialized> + Send + 'static,
     ) -> Result<Initialized> {
         let (location, options) = (self.location.clone(), self.options);
-        let created = on_pool(&self.shared, move |shared| {
+        self.in_turn("initialize", move |shared, _| {
             create(&shared.engine, &location, &options)
         })
-        .await;
-        created.map_err(|error| error.on(&self.location).during("initialize"))
+        .await
     }
 }
 
@@ -381,7 +442,7 @@ impl<E: SyncEngine> AccountBroker for Handle<E, Accounts> {
     }
 
     async fn info(&self) -> Result<Option<AccountInfo>> {
-        match self.read(Store::facts).await? {
+        match self.read("info", Store::facts).await? {
             Some(Facts::Account(info)) => Ok(Some(info)),
             Some(Facts::Container(_)) => Err(wrong_kind()),
             None => Ok(None),
@@ -441,7 +502,7 @@ impl<E: SyncEngine> ContainerBroker for Handle<E, Containers> {
     }
 
     async fn info(&self) -> Result<Option<ContainerInfo>> {
-        match self.read(Store::facts).await? {
+        match self.read("info", Store::facts).await? {
             Some(Facts::Container(info)) => Ok(Some(info)),
             Some(Facts::Account(_)) => Err(wrong_kind()),
             None => Ok(None),

@@ -16,6 +16,7 @@
 //!   handles in an LRU, and reopens a store that others replaced, moved or removed.
 
 pub mod adapter;
+pub mod device;
 pub mod ops;
 pub mod pool;
 pub mod sync;

@@ -78,7 +78,7 @@ pub fn update_status_changed_at<S: Store>(store: &mut S, timestamp: Timestamp) -
 /// When the store fails.
 pub fn merge_timestamps<S: Store>(store: &mut S, merge: &MergeTimestamps) -> Result<()> {
     let mut facts = store.facts()?;
-    let was_deleted = facts.is_deleted();
+    let before = facts.clone();
     let info = facts.store_mut();
     info.created_at = merge.created_at.clone().min(info.created_at.clone());
     info.put_timestamp = merge.put_timestamp.clone().max(info.put_timestamp.clone());
@@ -86,8 +86,12 @@ pub fn merge_timestamps<S: Store>(store: &mut S, merge: &MergeTimestamps) -> Res
         .delete_timestamp
         .clone()
         .max(info.delete_timestamp.clone());
+    if facts == before {
+        // Replicas that agree tell each other so again and again: nothing is written for that.
+        return Ok(());
+    }
     let now = TimestampText::from(merge.now);
-    let flips = facts.is_deleted() != was_deleted && now > facts.store().status_changed_at;
+    let flips = facts.is_deleted() != before.is_deleted() && now > facts.store().status_changed_at;
     let info = facts.store();
     store.update(&StatChange {
         created_at: Some(info.created_at.clone()),
@@ -127,15 +131,15 @@ pub fn merge_sync_points<S: Store>(
     direction: Direction,
     points: &[SyncPoint],
 ) -> Result<()> {
+    let stored = store.sync_points(direction)?;
+    let mut known: HashMap<_, _> = stored
+        .iter()
+        .map(|point| (point.remote_id.as_str(), point.sync_point))
+        .collect();
     for point in points {
-        let stored = store.sync_points(direction)?;
-        let known = stored
-            .into_iter()
-            .find(|known| known.remote_id == point.remote_id);
-        let raised = known.map_or(point.sync_point, |known| {
-            known.sync_point.max(point.sync_point)
-        });
-        store.set_sync_point(direction, &point.remote_id, raised)?;
+        let raised = known.entry(&point.remote_id).or_insert(point.sync_point);
+        *raised = point.sync_point.max(*raised);
+        store.set_sync_point(direction, &point.remote_id, *raised)?;
     }
     Ok(())
 }
@@ -175,7 +179,10 @@ pub fn reclaim_page<S: Store>(
     from: &str,
     page: usize,
 ) -> Result<ReclaimedPage> {
+    // One name has a tombstone in each of several policies: a page that ends where it begins would
+    // be looked at for ever, so it takes all the rest.
     let next = store.tombstone_after(from, page)?;
+    let next = next.filter(|next| next.as_str() > from);
     let removed = store.remove_tombstones(from, next.as_deref(), &age.tombstones.internal())?;
     let left = match &next {
         Some(_) => (page as u64).saturating_sub(removed),
@@ -218,7 +225,7 @@ pub fn merge_objects<S: ContainerStore>(
         merged: Option<ObjectRow>,
     }
     let point = source
-        .map(|_| object_batch_sync_point(records))
+        .map(|source| incoming(store, source, object_batch_sync_point(records)?))
         .transpose()?;
     let mut candidates: HashMap<(&str, PolicyIndex), Candidate> = HashMap::new();
     let mut order = Vec::new();
@@ -262,7 +269,7 @@ pub fn merge_objects<S: ContainerStore>(
             store.replace(stored.as_ref(), &merged)?;
         }
     }
-    raise_incoming(store, source, point)
+    set_incoming(store, point)
 }
 
 /// Merges container records, one after the other; all of it is decided before the first is written.
@@ -275,7 +282,7 @@ pub fn merge_containers<S: AccountStore>(
     source: Option<&str>,
 ) -> Result<()> {
     let point = source
-        .map(|_| container_batch_sync_point(records))
+        .map(|source| incoming(store, source, container_batch_sync_point(records)?))
         .transpose()?;
     let mut rows: HashMap<&str, Option<ContainerRow>> = HashMap::new();
     let mut merged = Vec::with_capacity(records.len());
@@ -287,15 +294,14 @@ pub fn merge_containers<S: AccountStore>(
             }
         };
         let row = merge_container(stored.as_ref(), record)?;
-        *stored = Some(row.clone());
-        merged.push(row);
+        let old = stored.replace(row.clone());
+        merged.push((old, row));
     }
     let mut present: HashMap<&str, ContainerRow> = HashMap::new();
-    for row in &merged {
-        let old = match present.remove(row.name.as_str()) {
-            None => store.row(&row.name)?,
-            written => written,
-        };
+    for (old, row) in &merged {
+        // The row that this batch wrote has a number by now.
+        let written = present.remove(row.name.as_str());
+        let old = written.or_else(|| old.clone());
         let row_id = store.replace(old.as_ref(), row)?;
         present.insert(
             &row.name,
@@ -305,18 +311,22 @@ pub fn merge_containers<S: AccountStore>(
             },
         );
     }
-    raise_incoming(store, source, point)
+    set_incoming(store, point)
 }
 
-fn raise_incoming<S: Store>(
-    store: &mut S,
-    source: Option<&str>,
-    point: Option<RowId>,
-) -> Result<()> {
-    let (Some(source), Some(point)) = (source, point) else {
-        return Ok(());
-    };
-    merge_sync_points(store, Direction::Incoming, &[SyncPoint::new(source, point)])
+/// The incoming point that a batch leaves for its source. It is read before rows are written, since
+/// reading may fail.
+fn incoming<S: Store>(store: &mut S, source: &str, point: RowId) -> Result<SyncPoint> {
+    let stored = store.sync_points(Direction::Incoming)?;
+    let known = stored.iter().find(|known| known.remote_id == source);
+    let raised = known.map_or(point, |known| known.sync_point.max(point));
+    Ok(SyncPoint::new(source, raised))
+}
+
+fn set_incoming<S: Store>(store: &mut S, point: Option<SyncPoint>) -> Result<()> {
+    point.map_or(Ok(()), |point| {
+        store.set_sync_point(Direction::Incoming, &point.remote_id, point.sync_point)
+    })
 }
 
 /// Makes a policy the container's own.

@@ -4,10 +4,16 @@
 //! write ─► queue ─┐ one drain at a time          puts   ─► buffer, or one merge in one transaction
 //! write ─► queue ─┴─► takes all that wait ─► runs of …
 //! write ─► queue ─┘                              others ─► one transaction for all of them
+//! read  ─► turn  ─► idle reader, or a new one
 //! ```
+//!
+//! A store that is stuck, because another process holds it or its device is slow, must not take all
+//! workers with it: writes have one worker, reads a number of turns, and a store that is written to
+//! without end goes behind the others after every group.
 
 use crate::adapter::Shared;
 use crate::ops;
+use crate::pool::QueueFull;
 use crate::sync::{Access, AccountStore, Buffered, ContainerStore, Store, SyncEngine};
 use broker_api::{
     BrokerOptions, ContainerMarks, ContainerRecord, Direction, Error, ErrorKind, Location,
@@ -18,13 +24,22 @@ use lru::LruCache;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// The largest number of writes that one transaction takes together.
 const MAX_GROUP: usize = 1024;
 
-/// The largest number of writes that may wait for one store.
-const MAX_WAITING: usize = 16_384;
+/// A transaction that has so many records takes no further writes.
+const MAX_GROUP_RECORDS: usize = 10_000;
+
+/// The largest number of records that may wait for one store; a single write may have more.
+const MAX_WAITING_RECORDS: usize = 65_536;
+
+/// The largest number of reads that may wait for one store or run.
+const MAX_WAITING_READS: usize = 16_384;
+
+/// How many stores an eviction looks at before it lets the table grow for a moment.
+const EVICTION_TRIES: usize = 8;
 
 /// Idle handles that a store keeps besides its writer.
 const IDLE_READERS: usize = 2;
@@ -51,7 +66,7 @@ pub(crate) enum Write {
 }
 
 /// What a write answers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Done,
     Reclaimed(ops::ReclaimedPage),
@@ -68,6 +83,16 @@ pub(crate) enum Op<R, O> {
     },
     Store(Write),
     Own(O),
+}
+
+impl<R, O> Op<R, O> {
+    /// What the write takes of a queue or a group, in records.
+    fn weight(&self) -> usize {
+        match self {
+            Op::Put(records) | Op::Merge { records, .. } => records.len().max(1),
+            Op::Store(_) | Op::Own(_) => 1,
+        }
+    }
 }
 
 /// A write that only containers have.
@@ -202,6 +227,8 @@ struct Waiting<E: SyncEngine, K: Kind<E>> {
 
 struct Queue<E: SyncEngine, K: Kind<E>> {
     waiting: VecDeque<Waiting<E, K>>,
+    /// Records of all that wait.
+    weight: usize,
     draining: bool,
 }
 
@@ -211,46 +238,74 @@ pub(crate) struct Slot<E: SyncEngine, K: Kind<E>> {
     queue: Mutex<Queue<E, K>>,
     writer: Mutex<Option<K::Store>>,
     idle: Mutex<Vec<K::Store>>,
+    room: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    quarantining: Mutex<()>,
 }
 
+/// The right to occupy a worker with a store, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _room: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
+}
+
+type Shelved<E, K> = Arc<Slot<E, K>>;
+
 /// The stores that were used lately, up to a number.
+///
+/// A location has one slot, so that there is one writer: slots in use are not evicted, and stay when
+/// their store is removed.
 pub(crate) struct Table<E: SyncEngine, K: Kind<E>> {
-    slots: Mutex<LruCache<Location, Arc<Slot<E, K>>>>,
+    slots: Mutex<LruCache<Location, Shelved<E, K>>>,
+    capacity: NonZeroUsize,
+    turns: usize,
 }
 
 impl<E: SyncEngine, K: Kind<E>> Table<E, K> {
-    pub(crate) fn new(capacity: NonZeroUsize) -> Self {
+    /// Keeps `capacity` stores open, each with `turns` readers at a time.
+    pub(crate) fn new(capacity: NonZeroUsize, turns: usize) -> Self {
         Self {
-            slots: Mutex::new(LruCache::new(capacity)),
+            slots: Mutex::new(LruCache::unbounded()),
+            capacity,
+            turns,
         }
     }
 
-    /// The slot of a location; the one used longest ago may be closed for it.
-    pub(crate) fn slot(&self, location: &Location) -> Arc<Slot<E, K>> {
+    /// The slot of a location, and slots used longest ago that make room for it. Closing those takes
+    /// time: the caller drops them on a worker.
+    pub(crate) fn slot(&self, location: &Location) -> (Shelved<E, K>, Vec<Shelved<E, K>>) {
         let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(location) {
-            return Arc::clone(slot);
+            return (Arc::clone(slot), Vec::new());
         }
-        let slot = Arc::new(Slot {
-            location: location.clone(),
-            queue: Mutex::new(Queue {
-                waiting: VecDeque::new(),
-                draining: false,
-            }),
-            writer: Mutex::new(None),
-            idle: Mutex::new(Vec::new()),
-        });
-        let evicted = slots.push(location.clone(), Arc::clone(&slot));
-        drop(slots);
-        // Closing a store may take time: not under the lock of the table.
-        drop(evicted);
-        slot
+        let mut evicted = Vec::new();
+        for _ in 0..EVICTION_TRIES {
+            if slots.len() < self.capacity.get() {
+                break;
+            }
+            match slots.pop_lru() {
+                // Others can come to hold it only through the table.
+                Some((_, slot)) if Arc::strong_count(&slot) == 1 => evicted.push(slot),
+                Some((location, slot)) => drop(slots.push(location, slot)),
+                None => {}
+            }
+        }
+        let slot = Arc::new(Slot::new(location, self.turns));
+        slots.push(location.clone(), Arc::clone(&slot));
+        (slot, evicted)
     }
 
-    /// Closes the handles of a location, as before it is removed or moved away.
+    /// Closes the handles of a location, as before it is removed or moved away. One that is in use
+    /// finds out by itself.
     pub(crate) fn close(&self, location: &Location) {
-        let slot = lock(&self.slots).pop(location);
-        drop(slot);
+        let slot = lock(&self.slots).peek(location).cloned();
+        if let Some(slot) = slot {
+            lock(&slot.idle).clear();
+            if let Ok(mut writer) = slot.writer.try_lock() {
+                *writer = None;
+            }
+        }
     }
 }
 
@@ -261,6 +316,36 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
+    fn new(location: &Location, turns: usize) -> Self {
+        Self {
+            location: location.clone(),
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::new(),
+                weight: 0,
+                draining: false,
+            }),
+            writer: Mutex::new(None),
+            idle: Mutex::new(Vec::new()),
+            room: Arc::new(Semaphore::new(MAX_WAITING_READS)),
+            turns: Arc::new(Semaphore::new(turns)),
+            quarantining: Mutex::new(()),
+        }
+    }
+
+    /// Waits until the store may occupy one more worker, in order of arrival.
+    ///
+    /// # Errors
+    /// `Busy` when too many wait already.
+    pub(crate) async fn turn(&self) -> Result<Turn> {
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        let room = room.map_err(|_| self.busy("too many operations wait for this store"))?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        Ok(Turn {
+            _room: room,
+            _turn: turn.expect("turns are never closed"),
+        })
+    }
+
     /// Queues a write; the receiver hears of its end.
     ///
     /// # Errors
@@ -273,15 +358,16 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
     ) -> Result<oneshot::Receiver<Result<Reply>>> {
         let (reply, receiver) = oneshot::channel();
         let mut queue = lock(&self.queue);
-        if queue.waiting.len() >= MAX_WAITING {
+        let weight = queue.weight + op.weight();
+        if weight > MAX_WAITING_RECORDS && !queue.waiting.is_empty() {
             return Err(self.busy("too many writes wait for this store"));
         }
         if !queue.draining {
-            let (slot, for_job) = (Arc::clone(self), Arc::clone(shared));
-            let queued = shared.pool.submit(move || slot.drain(&for_job));
-            queued.map_err(|_| self.busy("too many operations wait for a worker"))?;
+            self.drain_later(shared)
+                .map_err(|_| self.busy("too many operations wait for a worker"))?;
             queue.draining = true;
         }
+        queue.weight = weight;
         queue.waiting.push_back(Waiting { op, options, reply });
         Ok(receiver)
     }
@@ -313,21 +399,45 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         error.with_outcome(broker_api::Outcome::NotApplied)
     }
 
-    /// Commits what waits, group by group, until nothing does.
-    fn drain(self: &Arc<Self>, shared: &Shared<E>) {
-        let _guard = DrainGuard(self);
-        loop {
-            let group: Vec<_> = {
-                let mut queue = lock(&self.queue);
-                let count = queue.waiting.len().min(MAX_GROUP);
-                if count == 0 {
-                    queue.draining = false;
-                    return;
-                }
-                queue.waiting.drain(..count).collect()
-            };
+    fn drain_later(
+        self: &Arc<Self>,
+        shared: &Arc<Shared<E>>,
+    ) -> std::result::Result<(), QueueFull> {
+        let (slot, for_job) = (Arc::clone(self), Arc::clone(shared));
+        shared.pool.submit(move || slot.drain(&for_job))
+    }
+
+    /// Commits what waits, group by group, until nothing does. After each group others that wait for
+    /// a worker have theirs.
+    fn drain(self: &Arc<Self>, shared: &Arc<Shared<E>>) {
+        let _guard = DrainGuard { slot: self, shared };
+        while let Some(group) = self.next_group() {
             self.commit_group(shared, group);
+            let goes_on = !lock(&self.queue).waiting.is_empty();
+            if goes_on && shared.pool.depth() > 0 && self.drain_later(shared).is_ok() {
+                return;
+            }
         }
+    }
+
+    /// What is committed next; `None` ends the drain.
+    fn next_group(&self) -> Option<Vec<Waiting<E, K>>> {
+        let mut queue = lock(&self.queue);
+        let mut records = 0;
+        let has_room = |waiting: &&Waiting<E, K>| {
+            let has_room = records < MAX_GROUP_RECORDS;
+            records += waiting.op.weight();
+            has_room
+        };
+        let first = queue.waiting.iter().take(MAX_GROUP);
+        let count = first.take_while(has_room).count();
+        if count == 0 {
+            queue.draining = false;
+            return None;
+        }
+        let group: Vec<_> = queue.waiting.drain(..count).collect();
+        queue.weight -= group.iter().map(|w| w.op.weight()).sum::<usize>();
+        Some(group)
     }
 
     fn commit_group(&self, shared: &Shared<E>, group: Vec<Waiting<E, K>>) {
@@ -347,73 +457,97 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
     }
 
     fn commit_puts(&self, shared: &Shared<E>, run: Vec<Waiting<E, K>>) {
-        let options = run[0].options;
+        let options = most_patient(&run);
         let mut replies = Vec::with_capacity(run.len());
         let mut records = Vec::with_capacity(run.len());
         for waiting in run {
             if let Op::Put(put) = waiting.op {
+                replies.push((put.len(), waiting.reply));
                 records.extend(put);
-                replies.push(waiting.reply);
             }
         }
-        let result = self.put(shared, &records, &options);
-        for reply in replies {
+        let mut rest = &records[..];
+        let each = |(length, _): &(usize, _)| {
+            let (first, later) = rest.split_at(*length);
+            rest = later;
+            first
+        };
+        let puts: Vec<_> = replies.iter().map(each).collect();
+        let answers =
+            self.with_writer(
+                |writer| match self.buffer(shared, writer, &records, &options) {
+                    Ok(Buffered::Yes) => vec![Ok(Reply::Done); puts.len()],
+                    Ok(Buffered::No) => {
+                        self.commit_each(shared, writer, &options, &puts, |store, put| {
+                            K::merge(store, put, None).map(|()| Reply::Done)
+                        })
+                    }
+                    Err(error) => vec![Err(error); puts.len()],
+                },
+            );
+        for ((_, reply), answer) in replies.into_iter().zip(answers) {
             // Who waited may have gone; the write happened all the same.
-            let _ = reply.send(result.clone().map(|()| Reply::Done));
+            let _ = reply.send(answer);
         }
     }
 
-    fn put(
+    fn buffer(
         &self,
         shared: &Shared<E>,
+        writer: &mut Option<K::Store>,
         records: &[K::Record],
         options: &BrokerOptions,
-    ) -> Result<()> {
-        let mut writer = lock(&self.writer);
-        let store = self.current(shared, &mut writer)?;
-        match K::buffer(store, records, options) {
-            Ok(Buffered::Yes) => return Ok(()),
-            Ok(Buffered::No) => {}
-            Err(error) => {
-                *writer = None;
-                return Err(self.failed(shared, error));
-            }
-        }
-        self.in_transaction(shared, &mut writer, Access::Write, options, |store| {
-            K::merge(store, records, None)
-        })
+    ) -> Result<Buffered> {
+        let store = self.current(shared, writer)?;
+        K::buffer(store, records, options)
+            .map_err(|error| self.failed(shared, error, writer.take()))
     }
 
     fn commit_others(&self, shared: &Shared<E>, run: Vec<Waiting<E, K>>) {
-        let options = run[0].options;
+        let options = most_patient(&run);
+        let answers = self.with_writer(|writer| {
+            self.commit_each(shared, writer, &options, &run, |store, waiting| {
+                apply::<E, K>(store, &waiting.op)
+            })
+        });
+        for (waiting, answer) in run.into_iter().zip(answers) {
+            let _ = waiting.reply.send(answer);
+        }
+    }
+
+    /// Gives the writer to `work`. A panic closes it, and with it its transaction and its locks.
+    fn with_writer<T>(&self, work: impl FnOnce(&mut Option<K::Store>) -> T) -> T {
         let mut writer = lock(&self.writer);
-        let result = self.in_transaction(shared, &mut writer, Access::Write, &options, |store| {
-            let mut answers = Vec::with_capacity(run.len());
-            for waiting in &run {
-                match apply::<E, K>(store, &waiting.op) {
+        let mut handle = writer.take();
+        let done = work(&mut handle);
+        *writer = handle;
+        done
+    }
+
+    /// Makes several writes in one transaction. Bad input fails alone, everything else all of them.
+    fn commit_each<W>(
+        &self,
+        shared: &Shared<E>,
+        writer: &mut Option<K::Store>,
+        options: &BrokerOptions,
+        writes: &[W],
+        write: impl Fn(&mut K::Store, &W) -> Result<Reply>,
+    ) -> Vec<Result<Reply>> {
+        let committed = self.in_transaction(shared, writer, Access::Write, options, |store| {
+            let mut answers = Vec::with_capacity(writes.len());
+            for one in writes {
+                match write(store, one) {
                     Err(error) if error.kind() != ErrorKind::InvalidInput => return Err(error),
                     answer => answers.push(answer.map_err(|error| error.on(&self.location))),
                 }
             }
             Ok(answers)
         });
-        drop(writer);
-        match result {
-            Ok(answers) => {
-                for (waiting, answer) in run.into_iter().zip(answers) {
-                    let _ = waiting.reply.send(answer);
-                }
-            }
-            Err(error) => {
-                for waiting in run {
-                    let _ = waiting.reply.send(Err(error.clone()));
-                }
-            }
-        }
+        committed.unwrap_or_else(|error| vec![Err(error); writes.len()])
     }
 
-    /// Runs `work` in a transaction of `handle`, opened or reopened as needed. After a failure
-    /// other than bad input, the handle is closed.
+    /// Runs `work` in a transaction of `handle`, opened or reopened as needed. After a failure the
+    /// handle is closed.
     fn in_transaction<R>(
         &self,
         shared: &Shared<E>,
@@ -432,8 +566,7 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
             Ok(result) => Ok(result),
             Err(error) => {
                 store.rollback();
-                *handle = None;
-                Err(self.failed(shared, error))
+                Err(self.failed(shared, error, handle.take()))
             }
         }
     }
@@ -443,16 +576,11 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         shared: &Shared<E>,
         handle: &'a mut Option<K::Store>,
     ) -> Result<&'a mut K::Store> {
-        let still = match handle {
-            Some(store) => store
-                .is_current()
-                .map_err(|error| self.failed(shared, error))?,
-            None => false,
-        };
-        if !still {
+        let still = handle.as_mut().map_or(Ok(false), Store::is_current);
+        if !still.map_err(|error| self.failed(shared, error, None))? {
             *handle = None;
             *handle = K::open(&shared.engine, &self.location)
-                .map_err(|error| self.failed(shared, error))?;
+                .map_err(|error| self.failed(shared, error, None))?;
         }
         handle
             .as_mut()
@@ -460,20 +588,42 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
     }
 
     /// Names the store in an error, and quarantines the store when that is what the error asks for.
-    fn failed(&self, shared: &Shared<E>, error: Error) -> Error {
+    /// `failed` is the handle that failed; there is none when the store did not open.
+    fn failed(&self, shared: &Shared<E>, error: Error, failed: Option<K::Store>) -> Error {
         let error = error.on(&self.location);
         if error.kind() == ErrorKind::Corrupt {
-            lock(&self.idle).clear();
-            let moved = shared.engine.quarantine(&self.location, error.message());
-            match moved {
-                Ok(()) => {
-                    tracing::error!("quarantined {} due to {}", self.location, error.message());
-                }
-                Err(reason) => tracing::error!("cannot quarantine {}: {reason}", self.location),
-            }
+            self.quarantine(shared, failed, error.message());
         }
         error
     }
+
+    /// Moves the store away, unless others did so since it failed: what is there now may be good.
+    fn quarantine(&self, shared: &Shared<E>, failed: Option<K::Store>, reason: &str) {
+        let _one_at_a_time = lock(&self.quarantining);
+        let is_same = match failed {
+            Some(mut store) => store.is_current().unwrap_or(false),
+            None => K::open(&shared.engine, &self.location)
+                .is_err_and(|error| error.kind() == ErrorKind::Corrupt),
+        };
+        if !is_same {
+            return;
+        }
+        lock(&self.idle).clear();
+        match shared.engine.quarantine(&self.location, reason) {
+            Ok(()) => tracing::error!("quarantined {} due to {reason}", self.location),
+            Err(error) => tracing::error!("cannot quarantine {}: {error}", self.location),
+        }
+    }
+}
+
+/// How long writes that are committed together wait: as long as any of them would alone.
+fn most_patient<E: SyncEngine, K: Kind<E>>(run: &[Waiting<E, K>]) -> BrokerOptions {
+    let mut options = run[0].options;
+    for waiting in run {
+        options.timeout = options.timeout.max(waiting.options.timeout);
+        options.pending_timeout = options.pending_timeout.max(waiting.options.pending_timeout);
+    }
+    options
 }
 
 fn apply<E: SyncEngine, K: Kind<E>>(store: &mut K::Store, op: &OpOf<E, K>) -> Result<Reply> {
@@ -510,15 +660,23 @@ fn apply_common<E: SyncEngine, K: Kind<E>>(store: &mut K::Store, write: &Write) 
     Ok(Reply::Done)
 }
 
-/// Lets the store be drained again when a drain ends by a panic; those who waited hear of it by
+/// Goes on with what still waits when a drain ends by a panic. Those whose group it was hear of it by
 /// their channels being dropped.
-struct DrainGuard<'a, E: SyncEngine, K: Kind<E>>(&'a Slot<E, K>);
+struct DrainGuard<'a, E: SyncEngine, K: Kind<E>> {
+    slot: &'a Arc<Slot<E, K>>,
+    shared: &'a Arc<Shared<E>>,
+}
 
 impl<E: SyncEngine, K: Kind<E>> Drop for DrainGuard<'_, E, K> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let mut queue = lock(&self.0.queue);
+        if !std::thread::panicking() {
+            return;
+        }
+        let mut queue = lock(&self.slot.queue);
+        let goes_on = !queue.waiting.is_empty() && self.slot.drain_later(self.shared).is_ok();
+        if !goes_on {
             queue.draining = false;
+            queue.weight = 0;
             queue.waiting.clear();
         }
     }

@@ -323,6 +323,19 @@ pub trait SyncEngine: Debug + Send + Sync + 'static {
     /// When the device fails.
     fn remove(&self, location: &Location) -> Result<()>;
 
+    /// As [`Engine::set_synced`](broker_api::Engine::set_synced).
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn set_synced(&self, location: &Location, synced: bool) -> Result<()>;
+
+    /// As [`Engine::synced`](broker_api::Engine::synced).
+    ///
+    /// # Errors
+    /// When the device cannot be read.
+    fn synced(&self, device: &str, after: Option<&Location>, limit: usize)
+    -> Result<Vec<Location>>;
+
     /// As [`Engine::device_health`](broker_api::Engine::device_health).
     ///
     /// # Errors

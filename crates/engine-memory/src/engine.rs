@@ -11,7 +11,7 @@ use broker_api::{
 use broker_runtime::sync::SyncEngine;
 use broker_runtime::{Adapter, RuntimeOptions};
 use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ struct Tables {
     accounts: Table<ContainerRow>,
     containers: Table<ObjectRow>,
     quarantined: Mutex<Vec<(Location, String)>>,
+    synced: Mutex<BTreeSet<Location>>,
 }
 
 /// What the engine keeps; clones share it, so that an engine can be opened again on it.
@@ -131,13 +132,22 @@ fn locations<R: Kind>(
     limit: usize,
 ) -> Vec<Location> {
     let table = R::table(disk).lock();
-    let from = after.map_or(Bound::Unbounded, |location| {
+    let later = table.range((past(after), Bound::Unbounded));
+    page(later.map(|(location, _)| location), device, limit)
+}
+
+fn past(after: Option<&Location>) -> Bound<Location> {
+    after.map_or(Bound::Unbounded, |location| {
         Bound::Excluded(location.clone())
-    });
-    let stores = table
-        .range((from, Bound::Unbounded))
-        .map(|(location, _)| location);
-    stores
+    })
+}
+
+fn page<'a>(
+    later: impl Iterator<Item = &'a Location>,
+    device: &str,
+    limit: usize,
+) -> Vec<Location> {
+    later
         .filter(|location| location.device() == device)
         .take(limit)
         .cloned()
@@ -257,6 +267,26 @@ impl SyncEngine for MemoryEngine {
     fn remove(&self, location: &Location) -> Result<()> {
         self.take(location);
         Ok(())
+    }
+
+    fn set_synced(&self, location: &Location, synced: bool) -> Result<()> {
+        let mut list = self.disk.tables.synced.lock();
+        match synced {
+            true => list.insert(location.clone()),
+            false => list.remove(location),
+        };
+        Ok(())
+    }
+
+    fn synced(
+        &self,
+        device: &str,
+        after: Option<&Location>,
+        limit: usize,
+    ) -> Result<Vec<Location>> {
+        let list = self.disk.tables.synced.lock();
+        let later = list.range((past(after), Bound::Unbounded));
+        Ok(page(later, device, limit))
     }
 
     fn device_health(&self, _: &str) -> Result<DeviceHealth> {

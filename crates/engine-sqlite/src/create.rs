@@ -28,14 +28,18 @@ pub(crate) fn create(
     timeout: Duration,
     build: impl Fn(&Connection) -> Attempt<()>,
 ) -> Attempt<Initialized> {
+    retrying(|| try_create(paths, timeout, &build))
+}
+
+/// Does it again when those who tidy up empty directories took one before it held anything.
+pub(crate) fn retrying<T>(mut attempt: impl FnMut() -> Attempt<T>) -> Attempt<T> {
     let mut attempts = 1;
     loop {
-        match try_create(paths, timeout, &build) {
-            // Those who tidy up empty directories may take ours before it holds anything.
+        match attempt() {
             Err(Failure::Os { source, .. }) if is_absence(&source) && attempts < ATTEMPTS => {
                 attempts += 1;
             }
-            made => return made,
+            done => return done,
         }
     }
 }
@@ -65,7 +69,7 @@ fn try_create(
 }
 
 /// Makes a chain of directories, and says which it made.
-fn make_dirs(dir: &Path) -> Attempt<Vec<PathBuf>> {
+pub(crate) fn make_dirs(dir: &Path) -> Attempt<Vec<PathBuf>> {
     let missing: Vec<_> = dir
         .ancestors()
         .take_while(|dir| !dir.is_dir())
@@ -75,7 +79,7 @@ fn make_dirs(dir: &Path) -> Attempt<Vec<PathBuf>> {
     Ok(missing)
 }
 
-fn sync_dir(dir: &Path) -> Attempt<()> {
+pub(crate) fn sync_dir(dir: &Path) -> Attempt<()> {
     let opened = File::open(dir).at("open", dir)?;
     opened.sync_all().at("sync", dir)
 }
@@ -138,15 +142,22 @@ pub(crate) fn remove(paths: &StorePaths) -> Attempt<()> {
         removed => unless_absent(removed).at("remove", &paths.dir)?,
     }
     drop(lock);
-    for dir in paths.dir.ancestors().skip(1).take(2) {
-        if fs::remove_dir(dir).is_err() {
-            break;
-        }
+    if let Some(suffix) = paths.dir.parent() {
+        tidy(suffix, 2);
     }
     Ok(())
 }
 
-fn unless_absent(result: std::io::Result<()>) -> std::io::Result<()> {
+/// Removes a directory and those above it, `levels` at most, as long as they are empty.
+pub(crate) fn tidy(dir: &Path, levels: usize) {
+    for dir in dir.ancestors().take(levels) {
+        if fs::remove_dir(dir).is_err() {
+            break;
+        }
+    }
+}
+
+pub(crate) fn unless_absent(result: std::io::Result<()>) -> std::io::Result<()> {
     match result {
         Err(error) if is_absence(&error) => Ok(()),
         result => result,

@@ -8,7 +8,8 @@ use crate::options::SqliteOptions;
 use crate::path::{StorePaths, is_absence};
 use crate::schema;
 use crate::store::SqliteStore;
-use crate::walk;
+use crate::synced;
+use crate::walk::{self, Page};
 use broker_api::{
     BrokerOptions, Capabilities, DeviceHealth, Durability, Engine, Initialized, Location,
     NewAccount, NewContainer, Result, StoreKind,
@@ -172,13 +173,13 @@ impl SyncEngine for SqliteEngine {
         after: Option<&Location>,
         limit: usize,
     ) -> Result<Vec<Location>> {
-        Ok(walk::stores(
-            &self.options.devices,
+        let page = Page {
             device,
             kind,
             after,
             limit,
-        )?)
+        };
+        Ok(walk::stores(&self.options.devices, page)?)
     }
 
     fn quarantine(&self, location: &Location, reason: &str) -> Result<()> {
@@ -191,6 +192,34 @@ impl SyncEngine for SqliteEngine {
 
     fn remove(&self, location: &Location) -> Result<()> {
         Ok(create::remove(&self.paths(location))?)
+    }
+
+    fn set_synced(&self, location: &Location, synced: bool) -> Result<()> {
+        let link = StorePaths::synced(&self.options.devices, location);
+        match synced {
+            true if synced::is_listed(&link)? => {}
+            true => {
+                self.require_device(location)?;
+                synced::add(&link, &self.paths(location).db)?;
+            }
+            false => synced::remove(&link)?,
+        }
+        Ok(())
+    }
+
+    fn synced(
+        &self,
+        device: &str,
+        after: Option<&Location>,
+        limit: usize,
+    ) -> Result<Vec<Location>> {
+        let page = Page {
+            device,
+            kind: StoreKind::Container,
+            after,
+            limit,
+        };
+        Ok(walk::synced(&self.options.devices, page)?)
     }
 
     fn device_health(&self, device: &str) -> Result<DeviceHealth> {

@@ -9,6 +9,8 @@
 //!     .lock                flock: appending, merging, creating, removing          lock
 //!     <hash>.db            Swift's schema, rollback journal                       schema, migrate, store
 //!     <hash>.db.pending    client writes that were acknowledged and not merged    pending, records, pickle
+//! <devices>/<device>/sync_containers/<partition>/<suffix>/<hash>/
+//!     <hash>.db            link to the database: container sync works on it       synced
 //! ```
 //!
 //! A put is one `write(2)` to the pending file for a whole group of clients. Every later transaction
@@ -34,6 +36,7 @@ mod records;
 mod replicate;
 mod schema;
 mod store;
+mod synced;
 mod value;
 mod walk;
 

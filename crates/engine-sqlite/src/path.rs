@@ -3,6 +3,7 @@
 //! ```text
 //! <devices>/<device>/<kind>s/<partition>/<suffix>/<hash>/<hash>.db          one file: served
 //! <devices>/<device>/<kind>s/<partition>/<suffix>/<hash>/<hash>_<epoch>.db  a sharded container
+//! <devices>/<device>/sync_containers/<partition>/<suffix>/<hash>/<hash>.db  link: container sync
 //! ```
 
 use crate::error::{Attempt, Failure, OsContext};
@@ -26,9 +27,18 @@ pub(crate) struct StorePaths {
 
 impl StorePaths {
     pub(crate) fn new(devices: &Path, location: &Location) -> Self {
+        Self::below(kind_dir(location.kind()), devices, location)
+    }
+
+    /// The same below the directory that lists what container sync works through.
+    pub(crate) fn synced(devices: &Path, location: &Location) -> Self {
+        Self::below(SYNC_DIR, devices, location)
+    }
+
+    fn below(top: &str, devices: &Path, location: &Location) -> Self {
         let device = devices.join(location.device());
         let hash = location.hash().to_string();
-        let mut dir = device.join(kind_dir(location.kind()));
+        let mut dir = device.join(top);
         dir.push(location.partition());
         dir.push(location.hash().suffix());
         dir.push(&hash);
@@ -75,6 +85,9 @@ impl StorePaths {
         Ok(names)
     }
 }
+
+/// Holds the list of container sync.
+pub(crate) const SYNC_DIR: &str = "sync_containers";
 
 /// `accounts` or `containers`.
 pub(crate) fn kind_dir(kind: StoreKind) -> &'static str {

@@ -38,7 +38,16 @@ pub(crate) struct Pending {
     name: String,
     path: PathBuf,
     lock: Option<(OwnedFd, FileId)>,
-    file: Option<(File, FileId)>,
+    file: Option<Open>,
+}
+
+/// The pending file while it is open.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    id: FileId,
+    /// Whether its name is on the disk. Whoever made it may not have seen to that.
+    is_named: bool,
 }
 
 impl Pending {
@@ -113,11 +122,12 @@ impl Pending {
     /// # Errors
     /// Nothing was appended then, unless the device failed while it was being synced.
     pub(crate) fn append(&mut self, entries: &[u8], sync: bool) -> Attempt<bool> {
-        let (file, size) = self.file()?;
+        let (open, size) = self.file()?;
         if size > PENDING_CAP {
             return Ok(false);
         }
-        let mut file = file;
+        let is_named = open.is_named;
+        let mut file = &open.file;
         let written = file.write(entries);
         if !matches!(written, Ok(n) if n == entries.len()) {
             // A part of a record must not stay in front of the next.
@@ -131,7 +141,7 @@ impl Pending {
         }
         if sync {
             file.sync_data().at("sync", &self.path)?;
-            if size == 0 {
+            if !is_named {
                 self.sync_dir()?;
             }
         }
@@ -139,35 +149,43 @@ impl Pending {
     }
 
     /// The open file with its size; made when it is absent.
-    fn file(&mut self) -> Attempt<(&File, u64)> {
+    fn file(&mut self) -> Attempt<(&Open, u64)> {
         let seen = self.look()?;
         let open = self.file.take();
         let (kept, size) = match (open, seen) {
-            (Some((file, id)), Some((size, now))) if id == now => ((file, id), size),
+            (Some(open), Some((size, now))) if open.id == now => (open, size),
             _ => {
                 let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
                 let mode = Mode::from_raw_mode(0o666);
                 let opened = rustix::fs::openat(&self.dir, &self.name, flags, mode);
                 let file = File::from(opened.at("open", &self.path)?);
                 let stat = rustix::fs::fstat(&file).at("look at", &self.path)?;
-                ((file, FileId::of(&stat)), stat.st_size as u64)
+                let open = Open {
+                    file,
+                    id: FileId::of(&stat),
+                    is_named: false,
+                };
+                (open, stat.st_size as u64)
             }
         };
-        let (file, _) = self.file.insert(kept);
-        Ok((file, size))
+        Ok((self.file.insert(kept), size))
     }
 
-    fn sync_dir(&self) -> Attempt<()> {
+    fn sync_dir(&mut self) -> Attempt<()> {
         let dir = File::open(&self.dir_path).at("open", &self.dir_path)?;
-        dir.sync_all().at("sync", &self.dir_path)
+        dir.sync_all().at("sync", &self.dir_path)?;
+        if let Some(open) = &mut self.file {
+            open.is_named = true;
+        }
+        Ok(())
     }
 
     /// Everything that waits, read with the lock held.
     pub(crate) fn read(&mut self) -> Attempt<Vec<u8>> {
         let path = self.path.clone();
-        let (file, size) = self.file()?;
-        let mut bytes = Vec::with_capacity(size as usize);
-        let mut file = file;
+        let (open, _) = self.file()?;
+        let mut file = &open.file;
+        let mut bytes = Vec::new();
         std::io::Seek::rewind(&mut file).at("read", &path)?;
         file.read_to_end(&mut bytes).at("read", &path)?;
         Ok(bytes)
@@ -176,8 +194,8 @@ impl Pending {
     /// Forgets everything, after it was committed and with the lock held.
     pub(crate) fn truncate(&mut self) -> Attempt<()> {
         let path = self.path.clone();
-        let (file, _) = self.file()?;
-        file.set_len(0).at("truncate", &path)
+        let (open, _) = self.file()?;
+        open.file.set_len(0).at("truncate", &path)
     }
 
     /// The records of a file; entries that are none are logged and left out.
@@ -228,4 +246,28 @@ fn decode_entry<R>(
 pub(crate) fn push_entry(group: &mut String, pickled: &[u8]) {
     group.push(':');
     STANDARD.encode_string(pickled, group);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use broker_api::{HashPath, Location, StoreKind};
+
+    /// With durability `disk`, a loss of power could take the file away together with what was
+    /// acknowledged after it was made by somebody who does not sync, such as Swift.
+    #[test]
+    fn name_of_a_file_that_others_made_is_synced() {
+        let devices = tempfile::tempdir().unwrap();
+        let hash = HashPath::new("", "endcap").container("a", "c");
+        let location = Location::new(StoreKind::Container, "sda1", "7", hash).unwrap();
+        let paths = StorePaths::new(devices.path(), &location);
+        std::fs::create_dir_all(&paths.dir).unwrap();
+        std::fs::write(paths.dir.join(paths.pending_name()), b":theirs").unwrap();
+        let mut pending = Pending::open(&paths).unwrap();
+        assert!(pending.append(b":lazy", false).unwrap());
+        assert!(!pending.file.as_ref().unwrap().is_named);
+        assert!(pending.append(b":ours", true).unwrap());
+        assert!(pending.file.as_ref().unwrap().is_named);
+        assert_eq!(pending.read().unwrap(), b":theirs:lazy:ours");
+    }
 }

@@ -9,8 +9,8 @@ use crate::preallocate::Preallocation;
 use crate::records::NoRecord;
 use crate::schema::{self, Schema};
 use broker_api::{
-    BrokerOptions, Direction, Durability, Error, ErrorKind, Facts, Result, RowId, StoreKind,
-    SyncPoint,
+    BrokerOptions, Direction, Durability, Error, ErrorKind, Facts, Outcome, Result, RowId,
+    StoreKind, SyncPoint,
 };
 use broker_runtime::sync::{Access, Buffered, StatChange, Store};
 use rusqlite::{Connection, ToSql, params_from_iter};
@@ -190,10 +190,17 @@ impl<K: Layout> SqliteStore<K> {
     }
 
     /// Merges what waits in the pending file.
-    fn flush(&mut self, options: &BrokerOptions) -> Result<()> {
+    fn flush(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
         if self.pending.size()? == 0 {
             return Ok(());
         }
+        // Who takes a stale answer waits for neither lock longer than for the other, and does not
+        // keep the one of the directory from others meanwhile.
+        let timeout = match access == Access::Read && options.stale_reads_ok {
+            true => options.timeout.min(options.pending_timeout),
+            false => options.timeout,
+        };
+        self.wait_up_to(timeout)?;
         self.locked(options.pending_timeout, Self::flush_locked)
     }
 
@@ -217,6 +224,8 @@ impl<K: Layout> SqliteStore<K> {
             }
             merged?;
         }
+        // What went into a file that is no longer the store is merged again, into the one that is.
+        self.require_current()?;
         Ok(self.pending.truncate()?)
     }
 
@@ -331,6 +340,10 @@ impl<K: Layout> SqliteStore<K> {
     }
 }
 
+fn unknown(failure: Failure) -> Error {
+    Error::from(failure).with_outcome(Outcome::Unknown)
+}
+
 /// Whether a time lies far enough back for the file system's clock to have moved on.
 fn is_past((seconds, nanoseconds): DirTime) -> bool {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -345,23 +358,29 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
-        let ready = self.wait_up_to(options.timeout);
-        self.judged(ready)?;
         if !options.skip_commits {
-            match self.flush(options) {
+            match self.flush(access, options) {
                 Err(error) if may_go_on(access, options, &error) => {
                     tracing::debug!("reading without the buffered records: {error}");
                 }
                 flushed => flushed?,
             }
         }
+        let ready = self.wait_up_to(options.timeout);
+        self.judged(ready)?;
         let started = self.start(access);
         self.judged(started)
     }
 
     fn commit(&mut self) -> Result<()> {
+        let wrote = self.is_writing();
         let ended = self.end();
-        self.judged(ended)
+        self.judged(ended)?;
+        match wrote {
+            // A file renamed over the store meanwhile may have been filled before this commit.
+            true => self.require_current().map_err(unknown),
+            false => Ok(()),
+        }
     }
 
     fn rollback(&mut self) {

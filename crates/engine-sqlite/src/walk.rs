@@ -1,35 +1,57 @@
-//! Finding the stores of a device, in the order of their partitions, suffixes and hashes as text.
+//! Finding what a device holds, in the order of their partitions, suffixes and hashes as text.
 
 use crate::error::{Attempt, OsContext};
-use crate::path::{StorePaths, is_absence, kind_dir};
+use crate::path::{SYNC_DIR, StorePaths, is_absence, kind_dir};
 use broker_api::{Location, NameHash, StoreKind};
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-/// Up to `limit` stores after `after`.
-pub(crate) fn stores(
+/// A page of what a device holds of a kind: up to `limit` that come after `after`.
+#[derive(Clone, Copy)]
+pub(crate) struct Page<'a> {
+    pub(crate) device: &'a str,
+    pub(crate) kind: StoreKind,
+    pub(crate) after: Option<&'a Location>,
+    pub(crate) limit: usize,
+}
+
+/// A page of the stores.
+pub(crate) fn stores(devices: &Path, page: Page<'_>) -> Attempt<Vec<Location>> {
+    let is_there = |location: &_| StorePaths::new(devices, location).exists();
+    walk(devices, kind_dir(page.kind), page, is_there)
+}
+
+/// A page of the list of container sync. Like Swift it does not ask whether the links lead anywhere.
+pub(crate) fn synced(devices: &Path, page: Page<'_>) -> Attempt<Vec<Location>> {
+    let is_there = |location: &_| {
+        let links = StorePaths::synced(devices, location).databases()?;
+        Ok(!links.is_empty())
+    };
+    walk(devices, SYNC_DIR, page, is_there)
+}
+
+fn walk(
     devices: &Path,
-    device: &str,
-    kind: StoreKind,
-    after: Option<&Location>,
-    limit: usize,
+    dir: &str,
+    page: Page<'_>,
+    is_there: impl Fn(&Location) -> Attempt<bool>,
 ) -> Attempt<Vec<Location>> {
     let mut found = Vec::new();
-    let top = devices.join(device).join(kind_dir(kind));
+    let top = devices.join(page.device).join(dir);
     for partition in names(&top)? {
-        let order = after.map(|after| (*partition).cmp(after.partition()));
-        let last = match (order, after) {
+        let order = page.after.map(|after| (*partition).cmp(after.partition()));
+        let last = match (order, page.after) {
             (Some(Ordering::Less), _) => continue,
             (Some(Ordering::Equal), Some(after)) => Some(after.hash()),
             _ => None,
         };
         for hash in Hashes::new(top.join(&partition), last)? {
-            if found.len() >= limit {
+            if found.len() >= page.limit {
                 return Ok(found);
             }
-            let location = Location::new(kind, device, partition.as_str(), hash?);
+            let location = Location::new(page.kind, page.device, partition.as_str(), hash?);
             if let Some(location) = location
-                && StorePaths::new(devices, &location).exists()?
+                && is_there(&location)?
             {
                 found.push(location);
             }

@@ -470,3 +470,120 @@ async fn preallocation_gives_room_without_changing_the_size() {
         metadata.blocks()
     );
 }
+
+/// The list is one of links, which nobody follows to tell what is on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn synced_containers_are_links_to_their_databases() {
+    let bench = Bench::new();
+    let (c, absent) = (container_at("c"), container_at("absent"));
+    bench.new_container("c").await;
+    for location in [&c, &absent] {
+        bench.engine.set_synced(location, true).await.unwrap();
+        bench.engine.set_synced(location, true).await.unwrap();
+        let link = link_of(&bench, location);
+        assert_eq!(fs::read_link(link).unwrap(), bench.db_of(location));
+    }
+    // A link that Swift made to a database named after an epoch counts, too.
+    let link = link_of(&bench, &absent);
+    let epoch = link.with_file_name(format!("{}_1.db", absent.hash()));
+    fs::rename(&link, &epoch).unwrap();
+    bench.engine.set_synced(&absent, true).await.unwrap();
+    assert!(!link.is_symlink());
+    let mut wanted = vec![absent.clone(), c.clone()];
+    wanted.sort_by_key(|location| (location.hash().suffix(), location.hash()));
+    assert_eq!(bench.engine.synced("sda1", None, 10).await.unwrap(), wanted);
+
+    bench.engine.set_synced(&absent, false).await.unwrap();
+    assert!(!epoch.is_symlink());
+    let list = bench.devices().join("sda1/sync_containers");
+    assert_eq!(fs::read_dir(list.join("7")).unwrap().count(), 1);
+    fs::write(link_of(&bench, &c).with_file_name("foreign"), "").unwrap();
+    bench.engine.set_synced(&c, false).await.unwrap();
+    assert_eq!(bench.engine.synced("sda1", None, 10).await.unwrap(), []);
+    assert!(list.exists(), "a directory that is not empty went");
+    fs::remove_file(link_of(&bench, &c).with_file_name("foreign")).unwrap();
+    bench.engine.set_synced(&c, false).await.unwrap();
+    assert!(!list.exists(), "empty directories stay");
+    bench.engine.set_synced(&c, false).await.unwrap();
+    bench.engine.remove(&c).await.unwrap();
+    assert!(bench.devices().join("sda1").exists(), "the device went");
+}
+
+fn link_of(bench: &Bench, location: &broker_api::Location) -> std::path::PathBuf {
+    let dir = bench.devices().join("sda1/sync_containers/7");
+    let hash = location.hash().to_string();
+    dir.join(location.hash().suffix())
+        .join(&hash)
+        .join(format!("{hash}.db"))
+}
+
+/// Links below the mount point of a device that is not mounted would hide from the device.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_listed_on_a_device_that_is_not_mounted() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("sda1")).unwrap();
+    let options = engine_sqlite::SqliteOptions::new(dir.path());
+    let engine = engine_sqlite::open(options, &Default::default()).unwrap();
+    let error = engine
+        .set_synced(&container_at("c"), true)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(fs::read_dir(dir.path().join("sda1")).unwrap().count(), 0);
+}
+
+/// Begins a transaction, as another process would, and holds it.
+async fn other_process(bench: &Bench, begin: &'static str) -> rusqlite::Connection {
+    let db = bench.db_of(&container_at("c"));
+    let begun = tokio::task::spawn_blocking(move || {
+        let conn = rusqlite::Connection::open(db).unwrap();
+        conn.execute_batch(begin).unwrap();
+        conn
+    });
+    begun.await.unwrap()
+}
+
+/// Swift's replicator renames a file over the store without any lock. What is committed to the old file
+/// at that moment would be acknowledged and gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn write_that_is_committed_while_the_store_is_replaced_is_not_lost() {
+    for is_buffered in [true, false] {
+        let bench = Bench::new();
+        let broker = bench.new_container("c").await;
+        let db = bench.db_of(&container_at("c"));
+        let staged = bench.devices().join("staged.db");
+        fs::copy(&db, &staged).unwrap();
+        if is_buffered {
+            broker.put_object(object("buffered", 5)).await.unwrap();
+        }
+        // A reader lets others write, and holds up their commit.
+        let other = other_process(&bench, "BEGIN; SELECT * FROM container_info").await;
+        let writer = std::sync::Arc::clone(&broker);
+        let merge = tokio::spawn(async move {
+            let records = vec![object("merged", 5)];
+            writer.merge_items(records, MergeOptions::default()).await
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        fs::rename(&staged, &db).unwrap();
+        drop(other);
+        let error = merge.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        let there = broker.get_info().await.unwrap().object_count();
+        assert_eq!(there, i64::from(is_buffered));
+    }
+}
+
+/// A GET would take as long as another process holds the file, and keep a worker and `.lock` with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn reader_of_stale_answers_does_not_wait_for_a_writer() {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    broker.put_object(object("a", 5)).await.unwrap();
+    let _other = other_process(&bench, "BEGIN IMMEDIATE").await;
+    let reader = bench
+        .engine
+        .container(&container_at("c"), &BrokerOptions::for_reading());
+    let soon = std::time::Duration::from_secs(10);
+    let info = tokio::time::timeout(soon, reader.get_info()).await;
+    assert_eq!(info.expect("it waits").unwrap().object_count(), 0);
+}

@@ -288,6 +288,71 @@ async fn reclaim_leaves_what_swift_leaves() {
     assert_eq!(ours, theirs);
 }
 
+/// Everything below a directory, links with what they say.
+fn tree(top: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(top) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.unwrap().path();
+        match std::fs::read_link(&path) {
+            Ok(target) => found.push(format!("{} -> {}", path.display(), target.display())),
+            Err(_) => {
+                found.push(path.display().to_string());
+                found.extend(tree(&path));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Swift's daemon finds the containers that this engine lists, and each undoes what the other did.
+#[tokio::test(flavor = "multi_thread")]
+async fn list_of_container_sync_is_kept_in_turn() {
+    let Some(python) = python() else { return };
+    let bench = Bench::new();
+    bench.new_container("c").await;
+    bench.new_container("d").await;
+    let (c, d) = (container_at("c"), container_at("d"));
+    let (db, other) = (bench.db_of(&c), bench.db_of(&d));
+    let list = bench.devices().join("sda1/sync_containers");
+    let ask = |action| swift(&python, "container", &db, action, json!(bench.devices()));
+
+    bench.engine.set_synced(&c, true).await.unwrap();
+    assert_eq!(ask("synced"), json!([db]));
+    let ours = tree(&list);
+    assert!(
+        ours.iter()
+            .any(|line| line.ends_with(&format!(" -> {}", db.display()))),
+        "{ours:?}"
+    );
+    ask("sync_add");
+    assert_eq!(tree(&list), ours);
+    ask("sync_remove");
+    assert_eq!(bench.engine.synced("sda1", None, 10).await.unwrap(), []);
+    assert!(!list.exists(), "{:?}", tree(&list));
+
+    ask("sync_add");
+    assert_eq!(tree(&list), ours);
+    bench.engine.set_synced(&c, true).await.unwrap();
+    assert_eq!(tree(&list), ours);
+    assert_eq!(
+        bench.engine.synced("sda1", None, 10).await.unwrap(),
+        std::slice::from_ref(&c)
+    );
+    bench.engine.set_synced(&d, true).await.unwrap();
+    let mut both = [&db, &other];
+    both.sort();
+    assert_eq!(ask("synced"), json!(both));
+    bench.engine.set_synced(&c, false).await.unwrap();
+    assert_eq!(ask("synced"), json!([other]));
+    bench.engine.set_synced(&d, false).await.unwrap();
+    assert!(!list.exists(), "{:?}", tree(&list));
+    assert!(db.exists() && other.exists());
+}
+
 /// Swift in another process and this engine put at the same time; nothing may be lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_puts_of_both_are_all_there() {

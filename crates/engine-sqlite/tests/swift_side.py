@@ -16,6 +16,7 @@ logging.basicConfig(level=logging.ERROR)
 
 from swift.account.backend import AccountBroker  # noqa: E402
 from swift.container.backend import ContainerBroker  # noqa: E402
+from swift.container.sync_store import ContainerSyncStore  # noqa: E402
 
 BROKERS = {"account": AccountBroker, "container": ContainerBroker}
 
@@ -84,6 +85,23 @@ def reconciler(broker, point):
 
 def sync_points(broker, points):
     broker.set_x_container_sync_points(*points)
+
+
+def sync_add(broker, devices):
+    sync_store(devices).add_synced_container(broker)
+
+
+def sync_remove(broker, devices):
+    sync_store(devices).remove_synced_container(broker)
+
+
+def synced(_, devices):
+    """What the daemon of container sync works on."""
+    return sorted(sync_store(devices).synced_containers_generator())
+
+
+def sync_store(devices):
+    return ContainerSyncStore(devices, logging.getLogger(), mount_check=False)
 
 
 def facts(broker, _):

@@ -126,6 +126,19 @@ impl Engine for BrokenEngine {
         self.inner.remove(location).await
     }
 
+    async fn set_synced(&self, location: &Location, synced: bool) -> Result<()> {
+        self.inner.set_synced(location, synced).await
+    }
+
+    async fn synced(
+        &self,
+        device: &str,
+        after: Option<&Location>,
+        limit: usize,
+    ) -> Result<Vec<Location>> {
+        self.inner.synced(device, after, limit).await
+    }
+
     async fn device_health(&self, device: &str) -> Result<DeviceHealth> {
         self.inner.device_health(device).await
     }

@@ -6,6 +6,7 @@ use crate::error::Result;
 use broker_api::Engine;
 use broker_runtime::RuntimeOptions;
 use engine_memory::MemoryDisk;
+use engine_sled::SledOptions;
 use engine_sqlite::SqliteOptions;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ const RECLAIM_PAGE: usize = 7;
 pub enum EngineName {
     /// The reference engine.
     Memory,
+    /// Ordered keys in a sled database.
+    Sled,
     /// Swift's own files.
     Sqlite,
 }
@@ -27,6 +30,7 @@ impl EngineName {
     pub fn as_str(self) -> &'static str {
         match self {
             EngineName::Memory => "memory",
+            EngineName::Sled => "sled",
             EngineName::Sqlite => "sqlite",
         }
     }
@@ -80,6 +84,10 @@ pub fn open_engine(name: EngineName, devices: &Path) -> Result<Arc<dyn Engine>> 
     };
     match name {
         EngineName::Memory => Ok(engine_memory::open(&MemoryDisk::new(), &options)?),
+        EngineName::Sled => {
+            let databases = SledOptions::new(devices).with_mount_check(false);
+            Ok(engine_sled::open(databases, &options)?)
+        }
         EngineName::Sqlite => {
             let files = SqliteOptions::new(devices).with_mount_check(false);
             Ok(engine_sqlite::open(files, &options)?)

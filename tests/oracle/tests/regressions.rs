@@ -27,7 +27,7 @@ fn replay_all(engine: EngineName) -> Result<Vec<String>> {
 /// A failure would mean that a mended bug is back.
 #[test]
 fn histories_that_differed_once_do_so_no_more() {
-    for engine in [EngineName::Memory, EngineName::Sqlite] {
+    for engine in [EngineName::Memory, EngineName::Sled, EngineName::Sqlite] {
         match replay_all(engine) {
             Ok(texts) => assert!(texts.is_empty(), "{}", texts.join("\n")),
             Err(error) => panic!("{error}"),

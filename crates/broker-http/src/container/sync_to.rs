@@ -1,10 +1,12 @@
-//! The check of `X-Container-Sync-To`.
+//! Container sync: the check of `X-Container-Sync-To`, and the list of containers to work on.
 
+use broker_api::{ContainerBroker, ContainerInfo};
 use http::HeaderName;
 
 use super::Call;
 use crate::request;
 use crate::response::Refused;
+use crate::status;
 
 const X_CONTAINER_SYNC_TO: HeaderName = HeaderName::from_static("x-container-sync-to");
 
@@ -20,6 +22,27 @@ impl Call<'_> {
             url => check_url(url, &self.context.allowed_sync_hosts),
         };
         checked.map_err(|text| Refused::bad_request(&text))
+    }
+
+    /// Puts the container on the list of container sync or takes it off, as its metadata says now.
+    ///
+    /// What fails is only logged: the container has changed already, and its next change tries again.
+    pub(super) async fn register_sync(&self, broker: &dyn ContainerBroker) {
+        if let Err(error) = self.try_register_sync(broker).await {
+            let cause = status::cause(&error);
+            tracing::error!(%error, cause, store = %broker.location(), "not registered for container sync");
+        }
+    }
+
+    async fn try_register_sync(&self, broker: &dyn ContainerBroker) -> broker_api::Result<()> {
+        let Some(info) = broker.info().await? else {
+            return Ok(());
+        };
+        let Some(synced) = info.is_synced()? else {
+            return Ok(());
+        };
+        let engine = self.context.engines.of_device(self.target.device);
+        engine.set_synced(broker.location(), synced).await
     }
 
     /// Checks `//realm/cluster/account/container`.
@@ -41,6 +64,11 @@ impl Call<'_> {
             }
         })
     }
+}
+
+/// Whether there is anything about container sync to register; broken metadata is found out then.
+pub(super) fn concerns(info: &ContainerInfo) -> bool {
+    !matches!(info.is_synced(), Ok(None))
 }
 
 fn bad_format(value: &str) -> String {

@@ -1,13 +1,13 @@
 //! PUT, POST and DELETE of a container.
 
 use broker_api::{
-    BrokerOptions, ContainerBroker, ContainerInfo, ContainerMarks, Initialized, PolicyIndex,
-    Timestamp,
+    BrokerOptions, ContainerBroker, ContainerInfo, ContainerMarks, Initialized, MetadataEntry,
+    PolicyIndex, Timestamp,
 };
 use http::{HeaderName, StatusCode};
 use swift_conf::value;
 
-use super::{Call, timed};
+use super::{Call, sync_to, timed};
 use crate::context::ServerContext;
 use crate::device;
 use crate::request::{self, X_BACKEND_STORAGE_POLICY_INDEX, has_prefix, invalid};
@@ -129,7 +129,8 @@ impl Call<'_> {
         }
     }
 
-    /// Merges the request's metadata; a new destination starts container sync afresh.
+    /// Merges the request's metadata; a new destination starts container sync afresh. Containers
+    /// that neither request nor store knows to be synced cost no further call.
     async fn store_metadata(
         &self,
         broker: &dyn ContainerBroker,
@@ -158,7 +159,12 @@ impl Call<'_> {
         }
         let limits = self.context.metadata_limits();
         let updated = broker.update_metadata(&updates, Some(&limits)).await;
-        updated.or_refuse(device)
+        updated.or_refuse(device)?;
+        if updates.iter().any(MetadataEntry::is_about_sync) || before.is_some_and(sync_to::concerns)
+        {
+            self.register_sync(broker).await;
+        }
+        Ok(())
     }
 
     pub(super) async fn post(&self) -> Answer {
@@ -192,8 +198,11 @@ impl Call<'_> {
         let existed = !info.store.put_timestamp.value().is_zero() && !info.is_deleted();
         broker.delete(at).await.or_refuse(device)?;
         let after = broker.info().await.or_refuse(device)?;
-        if after.is_some_and(|info| !info.is_deleted()) {
+        if after.as_ref().is_some_and(|info| !info.is_deleted()) {
             return Err(Refused::page(StatusCode::CONFLICT));
+        }
+        if after.as_ref().is_some_and(sync_to::concerns) {
+            self.register_sync(&*broker).await;
         }
         self.report(&*broker).await?;
         match existed {

@@ -5,6 +5,7 @@
 //! | `sda9` | absent |
 //! | `full` | without room for writes |
 //! | `broken` | unable to tell its condition |
+//! | `unlisted` | unable to keep the list of container sync |
 //! | any other | fine |
 
 #![allow(dead_code)] // Each test binary uses its part.
@@ -27,6 +28,9 @@ use swift_conf::{Policies, Policy, Realms};
 
 /// What the clock always says.
 pub(crate) const NOW: &str = "1234567890.00000";
+
+/// The device that keeps no list of container sync.
+pub(crate) const UNLISTED: &str = "unlisted";
 
 #[derive(Debug)]
 struct FixedClock;
@@ -75,6 +79,22 @@ impl Engine for Devices {
 
     async fn remove(&self, location: &Location) -> Result<()> {
         self.0.remove(location).await
+    }
+
+    async fn set_synced(&self, location: &Location, synced: bool) -> Result<()> {
+        match location.device() {
+            UNLISTED => Err(Error::new(ErrorKind::Io, "no list")),
+            _ => self.0.set_synced(location, synced).await,
+        }
+    }
+
+    async fn synced(
+        &self,
+        device: &str,
+        after: Option<&Location>,
+        limit: usize,
+    ) -> Result<Vec<Location>> {
+        self.0.synced(device, after, limit).await
     }
 
     async fn device_health(&self, device: &str) -> Result<DeviceHealth> {

@@ -1,0 +1,89 @@
+//! Devices as Swift's servers see them: directories, perhaps mount points, below one directory.
+
+use broker_api::DeviceHealth;
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Whether Swift's servers would take the name of a device.
+pub fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-~".contains(&b);
+    !matches!(name, "" | "." | "..") && name.bytes().all(plain)
+}
+
+/// Whether a directory is a mount point, or is declared to be one by a regular file `.ismount`.
+///
+/// # Errors
+/// When the system fails in another way than by absence.
+pub fn is_mounted(dir: &Path) -> io::Result<bool> {
+    if found(dir.join(".ismount"))?.is_some_and(|stub| stub.is_file()) {
+        return Ok(true);
+    }
+    let (Some(own), Some(parent)) = (found(dir.to_owned())?, found(dir.join(".."))?) else {
+        return Ok(false);
+    };
+    if !own.is_dir() {
+        return Ok(false);
+    }
+    use std::os::unix::fs::MetadataExt;
+    // The root of a file system is its own parent.
+    Ok(own.dev() != parent.dev() || own.ino() == parent.ino())
+}
+
+fn found(path: PathBuf) -> io::Result<Option<Metadata>> {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    match std::fs::symlink_metadata(&path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The condition of a device below `devices`, which must be mounted when `mount_check` says so.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn health(devices: &Path, device: &str, mount_check: bool) -> io::Result<DeviceHealth> {
+    let path = devices.join(device);
+    let usable = is_name(device)
+        && match mount_check {
+            true => is_mounted(&path)?,
+            false => path.is_dir(),
+        };
+    if !usable {
+        return Ok(DeviceHealth::Absent);
+    }
+    let room = rustix::fs::statvfs(&path)?;
+    Ok(DeviceHealth::Ready {
+        free_bytes: room.f_frsize.saturating_mul(room.f_bavail),
+        total_bytes: room.f_frsize.saturating_mul(room.f_blocks),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_mounted_when_it_is_declared_to_be() {
+        let dir = std::env::temp_dir().join(format!("apus-device-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("sda1")).unwrap();
+        let health = |check| health(&dir, "sda1", check).unwrap();
+        assert_eq!(health(true), DeviceHealth::Absent);
+        assert!(matches!(health(false), DeviceHealth::Ready { .. }));
+        std::fs::write(dir.join("sda1/.ismount"), "").unwrap();
+        assert!(matches!(health(true), DeviceHealth::Ready { .. }));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_name_is_no_device() {
+        for name in ["", ".", "..", "a/b", "a b"] {
+            assert!(!is_name(name));
+            assert_eq!(
+                health(Path::new("/"), name, false).unwrap(),
+                DeviceHealth::Absent
+            );
+        }
+    }
+}
