@@ -17,7 +17,7 @@ use broker_http::filters::Pipeline;
 use broker_http::log::{
     LogLayer, LogSink, LogSinkOptions, Logged, RequestLog, Statsd, StatsdOptions, Target,
 };
-use broker_http::transport::{Bind, Options, Server, bind, raise_open_files};
+use broker_http::transport::{Bind, Options, ReloadHandle, Server, bind, raise_open_files};
 use broker_http::{AccountServer, App, ContainerServer, Request, Response};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -284,58 +284,76 @@ impl App for AnyServer {
     }
 }
 
+/// A server that listens, with what a reload replaces.
+struct Running {
+    source: ConfSource,
+    log_to_stderr: bool,
+    handle: ReloadHandle<Pipeline<Logged<AnyServer>>>,
+    engines: Engines,
+    log: LogSink,
+    statsd: Statsd,
+}
+
+impl Running {
+    /// Takes over the configuration as it is now; keeps the old one when it cannot be used.
+    fn reload(&mut self, registry: &Registry) {
+        let source = self.source.clone();
+        match Stage::prepare_with(registry, source, self.log_to_stderr, &self.engines) {
+            Ok(stage) => {
+                self.handle.reload(stage.app, stage.options);
+                self.engines = stage.engines;
+                self.log = stage.log;
+                self.statsd = stage.statsd;
+                tracing::info!("took over {}", stage.conf.source.display());
+            }
+            Err(failure) => tracing::error!("keeping the old configuration: {failure}"),
+        }
+    }
+}
+
 /// Runs servers together until SIGTERM or SIGINT; SIGHUP and SIGUSR1 reload all of them.
 pub(crate) async fn run_stages(registry: &Registry, stages: Vec<Stage>) -> Result<(), Failure> {
     raise_open_files();
     let mut signals = Signals::listen()?;
     let (stop, stopped) = watch::channel(false);
-    let (mut reloaders, mut logs) = (Vec::new(), Vec::new());
-    let mut running = tokio::task::JoinSet::new();
+    let mut servers = Vec::new();
+    let mut tasks = tokio::task::JoinSet::new();
     for stage in stages {
-        let Stage {
-            source,
-            conf,
-            log_to_stderr,
-            app,
-            log,
-            statsd,
-            options,
-            engines,
-        } = stage;
-        log_events_to(&log);
-        logs.push((log, statsd));
-        let listener = bind(&Bind::from(&conf.listen)).await.map_err(|error| {
-            let (ip, port) = (&conf.listen.bind_ip, conf.listen.bind_port);
-            Failure::new(format!("cannot listen on {ip}:{port}: {error}"))
+        log_events_to(&stage.log);
+        let listen = &stage.conf.listen;
+        let listener = bind(&Bind::from(listen)).await.map_err(|error| {
+            Failure::new(format!(
+                "cannot listen on {}:{}: {error}",
+                listen.bind_ip, listen.bind_port
+            ))
         })?;
-        let server = Server::new(app, options);
-        reloaders.push((source, log_to_stderr, server.reload_handle(), engines));
+        let server = Server::new(stage.app, stage.options);
+        servers.push(Running {
+            source: stage.source,
+            log_to_stderr: stage.log_to_stderr,
+            handle: server.reload_handle(),
+            engines: stage.engines,
+            log: stage.log,
+            statsd: stage.statsd,
+        });
         let mut stopped = stopped.clone();
         let until_stopped = async move {
             // An error means that the sender is gone, which stops the server too.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        running.spawn(server.run(vec![listener], until_stopped));
+        tasks.spawn(server.run(vec![listener], until_stopped));
     }
     while signals.next().await == Asked::Reload {
-        for (source, log_to_stderr, handle, engines) in &mut reloaders {
-            match Stage::prepare_with(registry, source.clone(), *log_to_stderr, engines) {
-                Ok(stage) => {
-                    handle.reload(stage.app, stage.options);
-                    *engines = stage.engines;
-                    logs.push((stage.log, stage.statsd));
-                    tracing::info!("took over {}", stage.conf.source.display());
-                }
-                Err(failure) => tracing::error!("keeping the old configuration: {failure}"),
-            }
+        for server in &mut servers {
+            server.reload(registry);
         }
     }
     // Receivers are in the tasks below; without any there is nothing to stop.
     let _ = stop.send(true);
-    running.join_all().await;
-    for (log, statsd) in logs {
-        log.flush(LOG_FLUSH);
-        statsd.flush(LOG_FLUSH);
+    tasks.join_all().await;
+    for server in servers {
+        server.log.flush(LOG_FLUSH);
+        server.statsd.flush(LOG_FLUSH);
     }
     Ok(())
 }

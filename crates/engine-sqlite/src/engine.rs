@@ -5,7 +5,7 @@ use crate::container::Container;
 use crate::create;
 use crate::error::{Attempt, Failure, OsContext};
 use crate::options::SqliteOptions;
-use crate::path::{StorePaths, is_absence};
+use crate::path::StorePaths;
 use crate::schema;
 use crate::store::SqliteStore;
 use crate::synced;
@@ -15,8 +15,7 @@ use broker_api::{
     NewAccount, NewContainer, Result, StoreKind,
 };
 use broker_runtime::sync::SyncEngine;
-use broker_runtime::{Adapter, RuntimeOptions};
-use std::path::{Path, PathBuf};
+use broker_runtime::{Adapter, RuntimeOptions, device};
 use std::sync::Arc;
 
 /// Opens the engine behind the asynchronous contract.
@@ -48,55 +47,21 @@ impl SqliteEngine {
 
     /// A store must not be made below the mount point of a device that is not mounted.
     fn require_device(&self, location: &Location) -> Attempt<()> {
-        let device = self.options.devices.join(location.device());
-        match !self.options.mount_check || is_mounted(&device)? {
+        let path = self.options.devices.join(location.device());
+        match !self.options.mount_check || device::is_mounted(&path).at("look at", &path)? {
             true => Ok(()),
             false => Err(Failure::NotMounted),
         }
     }
 
     fn health(&self, device: &str) -> Attempt<DeviceHealth> {
-        let path = self.options.devices.join(device);
-        let usable = match self.options.mount_check {
-            true => is_mounted(&path)?,
-            false => path.is_dir(),
-        };
-        if !is_device_name(device) || !usable {
-            return Ok(DeviceHealth::Absent);
-        }
-        let room = rustix::fs::statvfs(&path).at("measure", &path)?;
-        Ok(DeviceHealth::Ready {
-            free_bytes: room.f_frsize.saturating_mul(room.f_bavail),
-            total_bytes: room.f_frsize.saturating_mul(room.f_blocks),
-        })
+        let SqliteOptions {
+            devices,
+            mount_check,
+            ..
+        } = &self.options;
+        device::health(devices, device, *mount_check).at("look at", &devices.join(device))
     }
-}
-
-/// Whether Swift's servers would take the name of a device.
-fn is_device_name(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-~".contains(&b);
-    !matches!(name, "" | "." | "..") && name.bytes().all(plain)
-}
-
-/// Whether a directory is a mount point, or is declared to be one by a regular file `.ismount`.
-fn is_mounted(dir: &Path) -> Attempt<bool> {
-    let found = |path: PathBuf| match std::fs::symlink_metadata(&path) {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if is_absence(&error) => Ok(None),
-        Err(error) => Err(error).at("look at", &path),
-    };
-    if found(dir.join(".ismount"))?.is_some_and(|stub| stub.is_file()) {
-        return Ok(true);
-    }
-    let (Some(own), Some(parent)) = (found(dir.to_owned())?, found(dir.join(".."))?) else {
-        return Ok(false);
-    };
-    if !own.is_dir() {
-        return Ok(false);
-    }
-    use std::os::unix::fs::MetadataExt;
-    // The root of a file system is its own parent.
-    Ok(own.dev() != parent.dev() || own.ino() == parent.ino())
 }
 
 impl SyncEngine for SqliteEngine {

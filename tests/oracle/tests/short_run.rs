@@ -54,6 +54,12 @@ fn memory_answers_as_swift_does() {
     answers_as_swift_does(EngineName::Memory);
 }
 
+/// A failure would mean that engines over ordered keys are not what Swift is.
+#[test]
+fn sled_answers_as_swift_does() {
+    answers_as_swift_does(EngineName::Sled);
+}
+
 /// A failure would mean that replicas of one container diverge in a cluster with both kinds of node.
 #[test]
 fn sqlite_answers_as_swift_does() {

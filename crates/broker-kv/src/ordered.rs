@@ -1,0 +1,200 @@
+//! The door for authors of key-value engines: what a store of ordered keys must offer.
+//!
+//! Three small traits, about nine methods. Nothing in them knows accounts, containers or rows; the keys
+//! and values are made and read by this crate alone.
+//!
+//! ```text
+//! OrderedStore   view, apply, sync, drop_range, describe        one database
+//!   └─ View      get, cursor                                    what a reader sees
+//!        └─ Cursor   entry, step, seek                          ordered, one direction
+//! ```
+//!
+//! See [`MemoryOrdered`](crate::MemoryOrdered) for an implementation on one page.
+
+use broker_api::{Durability, Result};
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A key and its value.
+pub type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// A database of keys in byte order, as embedded stores offer it.
+///
+/// # Contract
+/// What an implementation must guarantee; everything else is done above it.
+///
+/// 1. Keys are compared as unsigned bytes, a prefix before what it is a prefix of. Keys and values may
+///    hold any bytes. Values may be empty and are rarely above 64 KiB; keys stay below 8 KiB for
+///    names of Swift's lengths.
+/// 2. [`apply`](Self::apply) is all or nothing, now and after a crash. A database that could show half of a
+///    batch after a failure must refuse views from then on.
+/// 3. Batches of one thread survive a crash in their order: when a later one is there, so are
+///    the earlier ones.
+/// 4. What was applied is seen by every view taken later, from any thread.
+/// 5. What was synced survives what [`Description::durability`] names. When
+///    [`Description::sync_to_acknowledge`] is false, so does what was applied.
+/// 6. Methods block the calling thread as long as they like, but not on each other's callers: an
+///    open view or cursor must not keep `apply` from ending.
+///
+/// # Errors
+/// Methods return [`broker_api::Error`]s: `Full` for a device without room, `Io` for anything else that
+/// the device or the database does. A damaged database is `Io`, not `Corrupt`, unless the damage is known
+/// to be in the keys that were asked for: `Corrupt` moves the *store* of the account or container out
+/// of sight. Say `NotApplied` only when that is certain.
+pub trait OrderedStore: Debug + Send + Sync + 'static {
+    /// What readers see.
+    type View: View;
+
+    /// Takes a view of everything applied so far.
+    ///
+    /// Of [`Views::Snapshot`] it must stay as it is; of [`Views::Live`] it may show later changes. The
+    /// caller then sees to it that keys do not change while he reads them, but others around them do.
+    ///
+    /// # Errors
+    /// When the database fails.
+    fn view(self: &Arc<Self>) -> Result<Self::View>;
+
+    /// Applies all changes of a batch or none.
+    ///
+    /// # Errors
+    /// The outcome is unknown unless the error says otherwise.
+    fn apply(&self, batch: Batch) -> Result<()>;
+
+    /// Makes everything applied before the call as durable as [`Description::durability`] says.
+    ///
+    /// Called by one thread at a time, which syncs for all that wait.
+    ///
+    /// # Errors
+    /// Nothing is known then about what was applied since the last sync.
+    fn sync(&self) -> Result<()>;
+
+    /// Removes every key in a range, not necessarily at once.
+    ///
+    /// Nobody reads or writes these keys any more. After a crash the call is repeated.
+    ///
+    /// # Errors
+    /// A part of the keys may have gone.
+    fn drop_range(&self, range: Range<&[u8]>) -> Result<()>;
+
+    /// What this database is like; the answer never changes.
+    fn describe(&self) -> Description;
+}
+
+/// What a reader sees of a database.
+pub trait View: Send + 'static {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// A cursor over the keys of a range, standing on its first entry in the direction, if any.
+    ///
+    /// The range is not empty: start is below end.
+    ///
+    /// # Errors
+    /// When the database fails.
+    fn cursor<'a>(&'a self, range: Range<&[u8]>, direction: Walk) -> Result<Box<dyn Cursor + 'a>>;
+}
+
+/// Which way a cursor goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// To larger keys.
+    Up,
+    /// To smaller keys.
+    Down,
+}
+
+/// Stands on an entry of a range, or past its last one.
+pub trait Cursor {
+    /// The entry that the cursor stands on; `None` past the last one.
+    fn entry(&self) -> Option<Pair<'_>>;
+
+    /// Goes to the next entry in the cursor's direction. Not called past the last one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    fn step(&mut self) -> Result<()>;
+
+    /// Going up: goes to the first entry at or after `key`. Going down: to the last entry before `key`,
+    /// exclusive. The key is within the cursor's range and ahead of where the cursor stands.
+    ///
+    /// # Errors
+    /// When the database fails.
+    fn seek(&mut self, key: &[u8]) -> Result<()>;
+}
+
+/// Changes that are applied together. No key is in a batch twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Batch {
+    /// Without changes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a key, or replaces its value.
+    #[must_use]
+    pub fn put(mut self, key: Vec<u8>, value: Vec<u8>) -> Self {
+        self.changes.push((key, Some(value)));
+        self
+    }
+
+    /// Deletes a key, which need not be there.
+    #[must_use]
+    pub fn delete(mut self, key: Vec<u8>) -> Self {
+        self.changes.push((key, None));
+        self
+    }
+
+    /// The changes, in ascending order of keys when they come from a transaction: a value to put, or
+    /// nothing to delete the key.
+    pub fn into_changes(self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        self.changes
+    }
+
+    /// Whether there is nothing to apply.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// How many keys change.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+}
+
+impl FromIterator<(Vec<u8>, Option<Vec<u8>>)> for Batch {
+    fn from_iter<I: IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>>(changes: I) -> Self {
+        Self {
+            changes: changes.into_iter().collect(),
+        }
+    }
+}
+
+/// Whether views stay as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Views {
+    /// They do: readers and writers of a store never wait for each other.
+    Snapshot,
+    /// They show later changes. A commit waits for the reads of the same store that are going on, and
+    /// later reads wait until it is applied.
+    Live,
+}
+
+/// What a database is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// Whether views stay as they are.
+    pub views: Views,
+    /// What synced changes survive.
+    pub durability: Durability,
+    /// Whether changes must be synced before they are acknowledged to have that durability. Concurrent
+    /// commits share a sync.
+    pub sync_to_acknowledge: bool,
+}

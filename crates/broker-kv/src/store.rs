@@ -1,0 +1,503 @@
+//! [`KvStore`]: the handle on one account or container, and its transactions.
+//!
+//! ```text
+//! begin read     view                                   kept from commits by a lock when views are live
+//! begin write    view + overlay + facts                 the only writer of the store
+//!   replace      overlay: old row out, new row in       facts: counts and hash, in memory
+//! commit         overlay + stat record (once) ──► one batch ──► sync, shared with other stores
+//! ```
+
+use crate::change::{Merged, Overlay};
+use crate::device::{Device, ReaderGuard, StoreLock, WriterGuard};
+use crate::keys::{self, Number, StoreKeys, section};
+use crate::lanes::{Lane, as_str, first_lane, seek_all};
+use crate::ordered::{Cursor, OrderedStore, View, Views, Walk};
+use crate::row::{Row, RowKey, key_of};
+use crate::value::{self, Reader, Writer, damaged};
+use broker_api::listing::{NameRange, Step};
+use broker_api::{
+    BrokerOptions, DeletedFilter, Direction, Error, ErrorKind, Facts, PolicyIndex, Result, RowId,
+    SyncPoint,
+};
+use broker_runtime::sync::{Access, StatChange, Store};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Bound, Range};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Is shown a row's key and value; `None` for one that it did not want.
+pub(crate) type RowVisit<'v> = dyn FnMut(&RowKey<'_>, &[u8]) -> Result<Option<Step>> + 'v;
+
+/// A handle on one store, with at most one transaction.
+pub struct KvStore<S: OrderedStore, R: Row> {
+    device: Arc<Device<S>>,
+    lock: Arc<StoreLock>,
+    keys: StoreKeys,
+    transaction: Transaction<S::View>,
+    rows: PhantomData<fn() -> R>,
+}
+
+enum Transaction<V> {
+    None,
+    Read {
+        view: V,
+        untouched: Overlay,
+        /// Keeps a live view as it is.
+        _guard: Option<ReaderGuard>,
+    },
+    Write(Box<Change<V>>),
+}
+
+/// A write transaction. Nobody else changes the store, so even a live view stays as it is.
+pub(crate) struct Change<V> {
+    view: V,
+    overlay: Overlay,
+    pub(crate) facts: Facts,
+    pub(crate) stat_changed: bool,
+    metadata_changed: bool,
+    /// How long the commit may wait for readers.
+    timeout: Duration,
+    _guard: WriterGuard,
+}
+
+impl<S: OrderedStore, R: Row> fmt::Debug for KvStore<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KvStore").field(&self.keys.0).finish()
+    }
+}
+
+fn no_transaction() -> Error {
+    Error::new(ErrorKind::Internal, "the operation needs a transaction")
+}
+
+fn sync_section(direction: Direction) -> u8 {
+    match direction {
+        Direction::Incoming => section::INCOMING,
+        Direction::Outgoing => section::OUTGOING,
+    }
+}
+
+fn epoch_seconds() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs().to_string()
+}
+
+fn get(view: &impl View, overlay: &Overlay, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    match overlay.get(key) {
+        Some(changed) => Ok(changed.cloned()),
+        None => view.get(key),
+    }
+}
+
+fn read_facts(view: &impl View, keys: StoreKeys) -> Result<Facts> {
+    let stat = view.get(&keys.single(section::STAT))?;
+    let stat = stat.ok_or_else(|| damaged("the stat record, which is missing,"))?;
+    let metadata = view.get(&keys.single(section::METADATA))?;
+    let metadata = metadata.map(|value| value::read_metadata(&value));
+    value::read_stat(&stat, metadata.transpose()?.unwrap_or_default())
+}
+
+impl<S: OrderedStore, R: Row> KvStore<S, R> {
+    pub(crate) fn new(device: Arc<Device<S>>, number: Number, lock: Arc<StoreLock>) -> Self {
+        Self {
+            device,
+            lock,
+            keys: StoreKeys(number),
+            transaction: Transaction::None,
+            rows: PhantomData,
+        }
+    }
+
+    fn view(&self) -> Result<(&S::View, &Overlay)> {
+        match &self.transaction {
+            Transaction::Read {
+                view, untouched, ..
+            } => Ok((view, untouched)),
+            Transaction::Write(change) => Ok((&change.view, &change.overlay)),
+            Transaction::None => Err(no_transaction()),
+        }
+    }
+
+    pub(crate) fn change(&mut self) -> Result<&mut Change<S::View>> {
+        match &mut self.transaction {
+            Transaction::Write(change) => Ok(change),
+            _ => Err(no_transaction()),
+        }
+    }
+
+    fn begin_read(&self, timeout: Duration) -> Result<Transaction<S::View>> {
+        let guard = self.lock.read(timeout)?;
+        let view = self.device.view()?;
+        let live = self.device.database().describe().views == Views::Live;
+        Ok(Transaction::Read {
+            view,
+            untouched: Overlay::default(),
+            _guard: live.then_some(guard),
+        })
+    }
+
+    fn begin_write(&self, timeout: Duration) -> Result<Transaction<S::View>> {
+        let guard = self.lock.write(timeout)?;
+        let view = self.device.view()?;
+        Ok(Transaction::Write(Box::new(Change {
+            facts: read_facts(&view, self.keys)?,
+            view,
+            overlay: Overlay::default(),
+            stat_changed: false,
+            metadata_changed: false,
+            timeout,
+            _guard: guard,
+        })))
+    }
+
+    fn commit_change(&self, change: Change<S::View>) -> Result<()> {
+        let Change {
+            mut overlay,
+            facts,
+            timeout,
+            view,
+            _guard: guard,
+            ..
+        } = change;
+        if change.metadata_changed {
+            let metadata = value::write_metadata(&facts.store().raw_metadata);
+            overlay.put(self.keys.single(section::METADATA), metadata);
+        }
+        if change.stat_changed {
+            overlay.put(self.keys.single(section::STAT), value::write_stat(&facts));
+        }
+        drop(view);
+        let batch = overlay.into_batch();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let database = self.device.database();
+        match database.describe().views {
+            Views::Snapshot => database.apply(batch)?,
+            Views::Live => self.lock.alone(timeout, || database.apply(batch))?,
+        }
+        // The next writer may go on while this one waits for the sync.
+        drop(guard);
+        self.device.acknowledge()
+    }
+
+    /// A cursor over a range of this store's keys; `None` when the range is empty.
+    fn cursor(&self, range: Range<Vec<u8>>, walk: Walk) -> Result<Option<Merged<'_>>> {
+        let (view, overlay) = self.view()?;
+        match range.start < range.end {
+            true => Merged::new(view, overlay, range, walk).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    pub(crate) fn row_at(&self, name: &str, policy: Option<PolicyIndex>) -> Result<Option<R>> {
+        let (view, overlay) = self.view()?;
+        for section in [section::LIVE, section::TOMBSTONE] {
+            let key = self.keys.row(section, name, policy);
+            if let Some(value) = get(view, overlay, &key)? {
+                return R::read(keys::tail(&key), &value).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn replace_row(&mut self, old: Option<&R>, new: &R) -> Result<RowId> {
+        if let Some(old) = old {
+            self.remove_row(old)?;
+        }
+        let keys = self.keys;
+        let change = self.change()?;
+        let store = change.facts.store_mut();
+        let row_id = RowId(store.max_row.0.max(0) + 1);
+        store.max_row = row_id;
+        new.count(&mut change.facts, 1);
+        change.stat_changed = true;
+        let key = key_of(keys, new);
+        let logged = Writer::new().bytes(keys::tail(&key)).done();
+        change.overlay.put(keys.row_log(row_id), logged);
+        change.overlay.put(key, new.value(row_id));
+        Ok(row_id)
+    }
+
+    pub(crate) fn remove_row(&mut self, row: &R) -> Result<()> {
+        let keys = self.keys;
+        let change = self.change()?;
+        row.count(&mut change.facts, -1);
+        change.stat_changed = true;
+        change.overlay.delete(keys.row_log(row.row_id()));
+        change.overlay.delete(key_of(keys, row));
+        Ok(())
+    }
+
+    /// Rows by number, above `start`, that are wanted by what their key says.
+    pub(crate) fn rows_after(
+        &self,
+        start: RowId,
+        limit: usize,
+        wanted: impl Fn(&RowKey<'_>) -> bool,
+    ) -> Result<Vec<R>> {
+        let mut rows = Vec::new();
+        let (view, overlay) = self.view()?;
+        let range = match start.0.checked_add(1) {
+            Some(first) => self.keys.row_log(RowId(first)),
+            None => return Ok(rows),
+        }..self.keys.section(section::ROW_LOG).end;
+        let Some(mut cursor) = self.cursor(range, Walk::Up)?.filter(|_| limit > 0) else {
+            return Ok(rows);
+        };
+        while let Some((_, logged)) = cursor.entry() {
+            let tail = Reader::new(logged, "the row log")?.rest();
+            if wanted(&RowKey::read(tail)?) {
+                let value = get(view, overlay, &self.keys.row_of(tail))?;
+                let value = value.ok_or_else(|| damaged("the row log"))?;
+                rows.push(R::read(tail, &value)?);
+                if rows.len() == limit {
+                    break;
+                }
+            }
+            cursor.step()?;
+        }
+        Ok(rows)
+    }
+
+    /// Shows rows in name order to `visit`.
+    pub(crate) fn walk(
+        &self,
+        range: &NameRange,
+        deleted: DeletedFilter,
+        visit: &mut RowVisit<'_>,
+    ) -> Result<()> {
+        let walk = match range.reverse {
+            false => Walk::Up,
+            true => Walk::Down,
+        };
+        let sections: &[u8] = match deleted {
+            DeletedFilter::Live => &[section::LIVE],
+            DeletedFilter::Tombstones => &[section::TOMBSTONE],
+            DeletedFilter::Both => &[section::LIVE, section::TOMBSTONE],
+        };
+        let (lower, upper) = (as_str(&range.lower), as_str(&range.upper));
+        let mut lanes = Vec::new();
+        for &section in sections {
+            let range = self.keys.rows(section, lower, upper);
+            if let Some(cursor) = self.cursor(range.clone(), walk)? {
+                lanes.push(Lane {
+                    keys: self.keys,
+                    section,
+                    range,
+                    walk,
+                    cursor,
+                });
+            }
+        }
+        loop {
+            let Some(lane) = first_lane(&mut lanes, walk) else {
+                return Ok(());
+            };
+            let Some((key, value)) = lane.cursor.entry() else {
+                return Ok(());
+            };
+            match visit(&RowKey::read(keys::tail(key))?, value)? {
+                None | Some(Step::Next) => lane.cursor.step()?,
+                Some(Step::Stop) => return Ok(()),
+                Some(Step::Seek(bound)) => seek_all(&mut lanes, as_str(&bound))?,
+            }
+        }
+    }
+
+    /// Shows tombstones from a name on to `visit` until it answers false.
+    fn tombstones(
+        &self,
+        from: &str,
+        until: Option<&str>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let upper = until.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self
+            .keys
+            .rows(section::TOMBSTONE, Bound::Included(from), upper);
+        let Some(mut cursor) = self.cursor(range, Walk::Up)? else {
+            return Ok(());
+        };
+        while let Some((key, value)) = cursor.entry() {
+            if !visit(keys::tail(key), value)? {
+                return Ok(());
+            }
+            cursor.step()?;
+        }
+        Ok(())
+    }
+
+    /// The sync points of a direction with their places in the list.
+    fn placed_sync_points(&self, direction: Direction) -> Result<Vec<(u32, SyncPoint)>> {
+        let mut points = Vec::new();
+        let section = sync_section(direction);
+        let Some(mut cursor) = self.cursor(self.keys.section(section), Walk::Up)? else {
+            return Ok(points);
+        };
+        while let Some((key, value)) = cursor.entry() {
+            let place = keys::tail(key)
+                .get(1..)
+                .and_then(|place| place.try_into().ok());
+            let place = place.ok_or_else(|| damaged("the key of a sync point"))?;
+            points.push((u32::from_be_bytes(place), value::read_sync_point(value)?));
+            cursor.step()?;
+        }
+        Ok(points)
+    }
+}
+
+impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
+    fn is_current(&mut self) -> Result<bool> {
+        Ok(!self.lock.is_gone())
+    }
+
+    fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
+        self.transaction = match access {
+            Access::Read => self.begin_read(options.timeout)?,
+            Access::Write => self.begin_write(options.timeout)?,
+        };
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.transaction, Transaction::None) {
+            Transaction::Write(change) => self.commit_change(*change),
+            Transaction::Read { .. } | Transaction::None => Ok(()),
+        }
+    }
+
+    fn rollback(&mut self) {
+        self.transaction = Transaction::None;
+    }
+
+    fn facts(&mut self) -> Result<Facts> {
+        match &self.transaction {
+            Transaction::Write(change) => Ok(change.facts.clone()),
+            Transaction::Read { view, .. } => read_facts(view, self.keys),
+            Transaction::None => Err(no_transaction()),
+        }
+    }
+
+    fn update(&mut self, change: &StatChange) -> Result<()> {
+        let transaction = self.change()?;
+        let store = transaction.facts.store_mut();
+        let wanted = change.clone();
+        let set = |field: &mut _, value| {
+            if let Some(value) = value {
+                *field = value;
+            }
+        };
+        set(&mut store.created_at, wanted.created_at);
+        set(&mut store.put_timestamp, wanted.put_timestamp);
+        set(&mut store.delete_timestamp, wanted.delete_timestamp);
+        set(&mut store.status_changed_at, wanted.status_changed_at);
+        if let Some(status) = wanted.status {
+            status.clone_into(&mut store.status);
+        }
+        if let Some(id) = wanted.id {
+            store.id = id;
+        }
+        if let Some(raw_metadata) = wanted.raw_metadata {
+            store.raw_metadata = raw_metadata;
+            transaction.metadata_changed = true;
+        }
+        transaction.stat_changed |= *change
+            != StatChange {
+                raw_metadata: change.raw_metadata.clone(),
+                ..StatChange::default()
+            };
+        Ok(())
+    }
+
+    fn upgrade(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn sync_points(&mut self, direction: Direction) -> Result<Vec<SyncPoint>> {
+        let points = self.placed_sync_points(direction)?;
+        Ok(points.into_iter().map(|(_, point)| point).collect())
+    }
+
+    fn set_sync_point(&mut self, direction: Direction, id: &str, point: RowId) -> Result<()> {
+        let points = self.placed_sync_points(direction)?;
+        let known = points.iter().find(|(_, known)| known.remote_id == id);
+        let place = match (known, points.last()) {
+            (Some((place, _)), _) => *place,
+            (None, Some((last, _))) => last + 1,
+            (None, None) => 0,
+        };
+        let key = self.keys.sync_point(sync_section(direction), place);
+        let value = value::write_sync_point(&SyncPoint {
+            remote_id: id.to_owned(),
+            sync_point: point,
+            updated_at: epoch_seconds(),
+        });
+        self.change()?.overlay.put(key, value);
+        Ok(())
+    }
+
+    fn remove_sync_points_before(&mut self, text: &str) -> Result<()> {
+        for direction in [Direction::Incoming, Direction::Outgoing] {
+            for (place, point) in self.placed_sync_points(direction)? {
+                if point.updated_at.as_str() < text {
+                    let key = self.keys.sync_point(sync_section(direction), place);
+                    self.change()?.overlay.delete(key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn highest_row_present(&mut self) -> Result<RowId> {
+        let log = self.keys.section(section::ROW_LOG);
+        let Some(cursor) = self.cursor(log, Walk::Down)? else {
+            return Ok(RowId::NONE);
+        };
+        let Some((key, _)) = cursor.entry() else {
+            return Ok(RowId::NONE);
+        };
+        let number = keys::tail(key).get(1..).and_then(keys::read_signed);
+        number
+            .map(RowId)
+            .ok_or_else(|| damaged("a key of the row log"))
+    }
+
+    fn tombstone_after(&mut self, from: &str, skip: usize) -> Result<Option<String>> {
+        let (mut left, mut found) = (skip, None);
+        self.tombstones(from, None, |tail, _| {
+            if left == 0 {
+                found = Some(RowKey::read(tail)?.name.into_owned());
+                return Ok(false);
+            }
+            left -= 1;
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    fn remove_tombstones(&mut self, from: &str, until: Option<&str>, age: &str) -> Result<u64> {
+        let mut old = Vec::new();
+        self.tombstones(from, until, |tail, value| {
+            let row = R::read(tail, value)?;
+            if row.reclaim_text() < age {
+                old.push(row);
+            }
+            Ok(true)
+        })?;
+        for row in &old {
+            self.remove_row(row)?;
+        }
+        Ok(old.len() as u64)
+    }
+
+    fn count_tombstones(&mut self, from: &str) -> Result<u64> {
+        let mut count = 0;
+        self.tombstones(from, None, |_, _| {
+            count += 1;
+            Ok(true)
+        })?;
+        Ok(count)
+    }
+}

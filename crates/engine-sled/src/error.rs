@@ -1,0 +1,98 @@
+//! What can go wrong here, and what the contract calls it.
+
+use broker_api::{Error, ErrorKind, Outcome};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A failure of this crate.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Of sled.
+    #[error("the sled database failed")]
+    Sled(#[source] sled::Error),
+    /// Of the operating system.
+    #[error("cannot {action} {path}")]
+    Os {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// A change failed earlier, in this way.
+    #[error(
+        "the sled database stopped after a failure; make room or mend the device, then restart"
+    )]
+    Stopped(ErrorKind),
+    /// Another process uses the database.
+    #[error(
+        "{0} is open in another process; sled serves one process, so a server and its daemons must be one"
+    )]
+    InUse(PathBuf),
+    /// Something else wrote the folder.
+    #[error("{path} is not a database of this engine: {found}; it holds {wanted:?} when it is")]
+    Foreign {
+        path: PathBuf,
+        found: String,
+        wanted: &'static str,
+    },
+}
+
+pub(crate) type Attempt<T> = Result<T, Failure>;
+
+/// Says what was being done to which file when the system failed.
+pub(crate) trait OsContext<T> {
+    fn at(self, action: &'static str, path: &Path) -> Attempt<T>;
+}
+
+impl<T, E: Into<io::Error>> OsContext<T> for Result<T, E> {
+    fn at(self, action: &'static str, path: &Path) -> Attempt<T> {
+        self.map_err(|error| Failure::Os {
+            action,
+            path: path.to_owned(),
+            source: error.into(),
+        })
+    }
+}
+
+impl From<sled::Error> for Failure {
+    fn from(error: sled::Error) -> Self {
+        Failure::Sled(error)
+    }
+}
+
+fn kind_of(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+        _ => ErrorKind::Io,
+    }
+}
+
+impl From<Failure> for Error {
+    /// Damage is `Io`: it is in the database of all stores, and quarantining one would write to it.
+    fn from(failure: Failure) -> Self {
+        let message = failure.to_string();
+        match failure {
+            Failure::Sled(error) => {
+                let kind = match &error {
+                    sled::Error::Io(error) => kind_of(error),
+                    sled::Error::ReportableBug(_) => ErrorKind::Internal,
+                    sled::Error::Unsupported(_) => ErrorKind::Unsupported,
+                    _ => ErrorKind::Io,
+                };
+                let not_applied = kind == ErrorKind::Unsupported;
+                let outcome = match not_applied {
+                    true => Outcome::NotApplied,
+                    false => Outcome::Unknown,
+                };
+                let failed = Error::new(kind, message).with_outcome(outcome);
+                failed.caused_by(error)
+            }
+            Failure::Os { source, .. } => Error::new(kind_of(&source), message).caused_by(source),
+            Failure::Stopped(kind) => Error::new(kind, message).with_outcome(Outcome::NotApplied),
+            Failure::InUse(_) => {
+                Error::new(ErrorKind::Busy, message).with_outcome(Outcome::NotApplied)
+            }
+            Failure::Foreign { .. } => Error::new(ErrorKind::Unsupported, message),
+        }
+    }
+}

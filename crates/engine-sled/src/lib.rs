@@ -1,0 +1,25 @@
+//! Brokers over sled, a key-value store in pure Rust. **Experimental**: the README says why.
+//!
+//! The brokers are those of [`broker_kv`]; this crate opens databases and says what sled can do.
+//!
+//! ```text
+//! <devices>/<device>/apus-sled/<kind>s/
+//!     FORMAT     which sled wrote db/, since sled itself does not notice      format
+//!     LOCK       flock(2): one process at a time                              devices
+//!     db/        sled's files                                                 store
+//! ```
+
+mod devices;
+mod error;
+mod format;
+mod options;
+mod store;
+
+pub use devices::{SledDevices, open};
+pub use options::{SledMode, SledOptions};
+pub use store::{SledStore, SledView};
+
+/// The README, whose samples are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,149 @@
+//! Folders that are refused, and what is found again.
+#![allow(clippy::unwrap_used)]
+
+use broker_api::{
+    BrokerOptions, ErrorKind, HashPath, Initialized, Location, NewContainer, ObjectRecord, Outcome,
+    PolicyIndex, Result, StoreKind, Timestamp,
+};
+use broker_kv::KvEngine;
+use broker_runtime::ops;
+use broker_runtime::sync::{Access, Store, SyncEngine};
+use engine_sled::{SledDevices, SledOptions};
+use std::path::{Path, PathBuf};
+
+type Engine = KvEngine<SledDevices>;
+
+fn engine(devices: &Path) -> Engine {
+    let options = SledOptions::new(devices).with_mount_check(false);
+    KvEngine::new(SledDevices::new(options.with_cache_capacity_mb(8)))
+}
+
+fn location() -> Location {
+    let hash = HashPath::new("", "end").container("a", "c");
+    Location::new(StoreKind::Container, "sda1", "7", hash).unwrap()
+}
+
+fn create(engine: &Engine) -> Result<Initialized> {
+    let new = NewContainer {
+        account: "a".into(),
+        container: "c".into(),
+        put_timestamp: Timestamp::from_seconds(1).into(),
+        policy_index: PolicyIndex(0),
+        created_at: Timestamp::from_seconds(1),
+        id: "id-sda1".into(),
+    };
+    engine.create_container(&location(), &new, &BrokerOptions::default())
+}
+
+fn devices() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("sda1")).unwrap();
+    let folder = dir.path().join("sda1/apus-sled/containers");
+    (dir, folder)
+}
+
+/// A failure would mean that a database of another sled version is taken for an empty one.
+#[test]
+fn folders_of_others_are_refused_and_left_alone() {
+    let (dir, folder) = devices();
+    create(&engine(dir.path())).unwrap();
+    let marker = folder.join("FORMAT");
+    let ours = std::fs::read(&marker).unwrap();
+    for other in [
+        Some(&b"apus engine-sled, sled 1.0, folder 1\n"[..]),
+        Some(b""),
+        None,
+    ] {
+        match other {
+            Some(text) => std::fs::write(&marker, text).unwrap(),
+            None => std::fs::remove_file(&marker).unwrap(),
+        }
+        let engine = engine(dir.path());
+        let error = engine.exists(&location()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("sled 0.34"), "{error}");
+        assert_eq!(create(&engine).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(std::fs::read(&marker).ok().as_deref(), other);
+    }
+    std::fs::write(&marker, ours).unwrap();
+    assert!(engine(dir.path()).exists(&location()).unwrap());
+}
+
+/// A failure would mean that two processes write to one database.
+#[test]
+fn a_database_that_is_open_elsewhere_is_busy() {
+    let (dir, _) = devices();
+    let first = engine(dir.path());
+    create(&first).unwrap();
+    let second = engine(dir.path());
+    let error = create(&second).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Busy, Outcome::NotApplied)
+    );
+    drop(first);
+    assert_eq!(create(&second).unwrap(), Initialized::AlreadyExisted);
+}
+
+/// A failure would mean that reading makes folders on devices that use another engine.
+#[test]
+fn reading_makes_nothing() {
+    let (dir, _) = devices();
+    let engine = engine(dir.path());
+    assert!(!engine.exists(&location()).unwrap());
+    assert!(engine.open_container(&location()).unwrap().is_none());
+    engine.remove(&location()).unwrap();
+    engine.set_synced(&location(), false).unwrap();
+    assert!(engine.synced("sda1", None, 9).unwrap().is_empty());
+    assert!(
+        engine
+            .stores("../sda1", StoreKind::Container, None, 9)
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("sda1")).unwrap().count(),
+        0
+    );
+}
+
+/// A failure would mean that a store is made below the mount point of a device that is not mounted.
+#[test]
+fn a_device_that_is_not_mounted_is_refused() {
+    let (dir, _) = devices();
+    let unmounted = KvEngine::new(SledDevices::new(SledOptions::new(dir.path())));
+    assert_eq!(
+        create(&unmounted).unwrap_err().outcome(),
+        Outcome::NotApplied
+    );
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("sda1")).unwrap().count(),
+        0
+    );
+    std::fs::write(dir.path().join("sda1/.ismount"), "").unwrap();
+    assert_eq!(create(&unmounted).unwrap(), Initialized::Created);
+}
+
+/// A failure would mean that a commit that is being applied shows in part.
+#[test]
+fn a_commit_waits_for_readers_and_says_busy() {
+    let (dir, _) = devices();
+    let engine = engine(dir.path());
+    create(&engine).unwrap();
+    let open = || engine.open_container(&location()).unwrap().unwrap();
+    let (mut reader, mut writer) = (open(), open());
+    reader
+        .begin(Access::Read, &BrokerOptions::default())
+        .unwrap();
+    let mut options = BrokerOptions::default();
+    options.timeout = std::time::Duration::from_millis(50);
+    writer.begin(Access::Write, &options).unwrap();
+    let record = ObjectRecord::put("o", Timestamp::from_seconds(2), 1, "t/x", "e");
+    ops::merge_objects(&mut writer, &[record], None).unwrap();
+    let error = writer.commit().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Busy, Outcome::NotApplied)
+    );
+    assert_eq!(reader.facts().unwrap().store().max_row.0, -1);
+}
