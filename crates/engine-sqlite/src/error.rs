@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     Absent,
     #[error("the device is not mounted")]
     NotMounted,
+    #[error("the journal is in mode {0:?} and cannot be changed")]
+    Journal(String),
     #[error(transparent)]
     Contract(#[from] Error),
 }
@@ -103,6 +105,7 @@ impl From<Failure> for Error {
             }
             Failure::Sharded | Failure::Foreign(_) => Error::new(ErrorKind::Unsupported, message),
             Failure::Absent => Error::not_found(),
+            Failure::Journal(_) => Error::new(ErrorKind::Internal, message),
             Failure::NotMounted => Error::new(ErrorKind::Io, message).with_outcome(NotApplied),
             Failure::Contract(error) => error,
         }

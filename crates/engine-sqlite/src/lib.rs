@@ -29,6 +29,7 @@ mod lock;
 mod migrate;
 mod options;
 mod path;
+mod peek;
 mod pending;
 mod pickle;
 mod preallocate;

@@ -68,6 +68,9 @@ impl<K: Layout> SqliteStore<K> {
 
     /// The highest row number ever assigned.
     pub(crate) fn max_row(&self) -> Attempt<RowId> {
+        if let Some(before) = self.peeked {
+            return Ok(before);
+        }
         let mut sequence = self
             .conn
             .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = ?")?;

@@ -54,10 +54,12 @@ pub struct SqliteStore<K> {
     pub(crate) schema: Schema,
     paths: StorePaths,
     file: FileId,
-    pending: Pending,
+    pub(crate) pending: Pending,
     writer: Writer,
     group: String,
-    access: Option<Access>,
+    pub(crate) access: Option<Access>,
+    /// The highest row number before buffered records were merged for one reader only.
+    pub(crate) peeked: Option<RowId>,
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
@@ -102,6 +104,7 @@ impl<K: Layout> SqliteStore<K> {
             writer: Writer::default(),
             group: String::new(),
             access: None,
+            peeked: None,
             busy_timeout: None,
             durability,
             unsharded: None,
@@ -131,7 +134,7 @@ impl<K: Layout> SqliteStore<K> {
         Ok(attempt.map_err(judge)?)
     }
 
-    fn start(&mut self, access: Access) -> Attempt<()> {
+    pub(crate) fn start(&mut self, access: Access) -> Attempt<()> {
         let begin = match access {
             Access::Read => "BEGIN DEFERRED",
             Access::Write => "BEGIN IMMEDIATE",
@@ -150,7 +153,7 @@ impl<K: Layout> SqliteStore<K> {
         Ok(())
     }
 
-    fn wait_up_to(&mut self, timeout: Duration) -> Attempt<()> {
+    pub(crate) fn wait_up_to(&mut self, timeout: Duration) -> Attempt<()> {
         if self.busy_timeout != Some(timeout) {
             self.conn.busy_timeout(timeout)?;
             self.busy_timeout = Some(timeout);
@@ -169,7 +172,7 @@ impl<K: Layout> SqliteStore<K> {
 
     /// Runs work with the lock of the directory held. Others may have replaced the store while the
     /// lock was waited for, so its identity is asked for once more.
-    fn locked<T>(
+    pub(crate) fn locked<T>(
         &mut self,
         timeout: Duration,
         work: impl FnOnce(&mut Self) -> Result<T>,
@@ -279,7 +282,7 @@ impl<K: Layout> SqliteStore<K> {
 
     /// Whether Swift has begun to split the container since it was last looked at. The directory is
     /// read only when it changed.
-    fn became_sharded(&mut self) -> Attempt<bool> {
+    pub(crate) fn became_sharded(&mut self) -> Attempt<bool> {
         if K::KIND != StoreKind::Container {
             return Ok(false);
         }
@@ -359,7 +362,19 @@ impl<K: Layout> Store for SqliteStore<K> {
 
     fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
         if !options.skip_commits {
-            match self.flush(access, options) {
+            // A reader for a client needs no row numbers; see `peek`.
+            let for_client = access == Access::Read && options.stale_reads_ok;
+            let peeked = if for_client {
+                self.begin_peek(options)
+            } else {
+                Ok(false)
+            };
+            let flushed = match peeked {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.flush(access, options),
+                Err(error) => Err(error),
+            };
+            match flushed {
                 Err(error) if may_go_on(access, options, &error) => {
                     tracing::debug!("reading without the buffered records: {error}");
                 }
@@ -373,6 +388,10 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn commit(&mut self) -> Result<()> {
+        if self.peeked.is_some() {
+            let ended = self.end_peek();
+            return self.judged(ended);
+        }
         let wrote = self.is_writing();
         let ended = self.end();
         self.judged(ended)?;
@@ -384,6 +403,12 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn rollback(&mut self) {
+        if self.peeked.is_some()
+            && let Err(failure) = self.end_peek()
+        {
+            // The handle is closed after a rollback, and its journal in memory with it.
+            tracing::warn!("cannot roll back on {}: {failure}", self.paths.db.display());
+        }
         self.access = None;
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
