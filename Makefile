@@ -65,7 +65,7 @@ crash: build
 # Swift's own functional tests, the shared-files test and the tour, on real Swift over Apus.
 swift-tests: build setup-swift
 	python3 tests/swift/shared_files.py --apus $(BIN)/apus
-	examples/real-swift/run.sh --once
+	examples/real-swift/run.sh --once --apus $(BIN)/apus
 	python3 tests/swift/functional.py --apus $(BIN)/apus
 
 # First figures beside stock Swift, measured in turns on this machine.

@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! # fn open(_: &apus::EngineSetup) -> Result<std::sync::Arc<dyn broker_api::Engine>, apus::EngineFailure> {
-//! #     unimplemented!()
+//! #     Err("a sketch".into())
 //! # }
 //! fn main() -> std::process::ExitCode {
 //!     let mut registry = apus::Registry::built_in();
