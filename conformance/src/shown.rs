@@ -7,9 +7,9 @@
 //! ```
 
 use crate::check::Check;
-use crate::door::Door;
+use crate::door::{Door, NOT_SHOWN};
 use broker_api::content_type::extract_swift_bytes;
-use broker_api::{ObjectRow, ObjectTimestamps, RowId};
+use broker_api::{ObjectRow, ObjectTimestamps, RowId, StoreInfo};
 
 /// Rows as the door shows them: over HTTP live ones alone, by policy and name.
 pub(crate) fn rows(door: Door, rows: Vec<ObjectRow>) -> Check<Vec<ObjectRow>> {
@@ -20,6 +20,11 @@ pub(crate) fn rows(door: Door, rows: Vec<ObjectRow>) -> Check<Vec<ObjectRow>> {
     let mut shown: Vec<_> = live.map(row).collect::<Check<_>>()?;
     shown.sort_by(|a, b| (a.policy_index, &a.name).cmp(&(b.policy_index, &b.name)));
     Ok(shown)
+}
+
+/// The highest row number, when the door shows it.
+pub(crate) fn max_row(store: &StoreInfo) -> Option<RowId> {
+    (store.id != NOT_SHOWN).then_some(store.max_row)
 }
 
 /// A live row as a listing shows it.

@@ -1,13 +1,13 @@
 //! Laws that random histories must obey, held against a model written apart from the rules.
 
-use super::{container_rows, list, merge, merge_reports, object_rows};
+use super::{container_rows, list, list_containers, merge, merge_reports, object_rows};
 use crate::case::cases;
 use crate::check::{Check, check_eq};
 use crate::door::Door;
 use crate::fixture::{Fixture, at, create_account, create_container};
 use crate::model::{
-    self, Totals, comparable, listed, random_history, random_query, random_report, rows_of_history,
-    totals_of_containers, totals_of_objects,
+    self, Totals, comparable, comparable_accounts, listed, random_history, random_query,
+    random_report, rows_of_history, totals_of_containers, totals_of_objects,
 };
 use crate::shown;
 use broker_api::{
@@ -148,6 +148,30 @@ cases! {
                 ask.policy = PolicyFilter::Own;
                 let found = list(&*broker, &ask).await?;
                 check_eq!(found, listed(&rows, &ask), "{ask:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// An account lists and counts what its container servers reported, in whatever order it came.
+    #[case(Core, clauses = ["ACCOUNT-MERGE-1", "ACCOUNT-MERGE-2", "INFO-2", "LIST-2", "LIST-3"])]
+    async fn account_shows_what_was_reported(fixture: Fixture) -> Check {
+        let broker = fixture.account_at(&fixture.location(StoreKind::Account, 1));
+        create_account(&*broker, &at(1)).await?;
+        let mut rng = fixture.rng();
+        let mut known = model::Reports::default();
+        for step in 0..60 {
+            let report = known.random_report(&mut rng);
+            known.learn(&report);
+            broker.put_container(report).await?;
+            let info = broker.get_info().await?;
+            let (found, expected) = comparable_accounts(&info, &known.rows());
+            check_eq!(found, expected, "step {step}");
+            for _ in 0..5 {
+                let mut query = random_query(&mut rng);
+                query.path = None;
+                let found = list_containers(&*broker, &query).await?;
+                check_eq!(found, known.listed(&query), "{query:?}");
             }
         }
         Ok(())

@@ -423,4 +423,62 @@ cases! {
         check_eq!(broker.get_info().await?.policy_index.0, 2);
         Ok(())
     }
+
+    /// A deletion takes the metadata of before, but not what ties a shard to its root.
+    #[case(Core, clauses = ["DELETE-1"])]
+    async fn deletion_takes_older_metadata(fixture: Fixture) -> Check {
+        const KEPT: &str = "X-Container-Sysmeta-Shard-Quoted-Root";
+        let broker = fixture.container().await?;
+        let item = |key: &str, second| MetadataEntry::new(key, "v", at(second).as_str());
+        let items = [item("X-Container-Meta-A", 2), item(KEPT, 2), item("X-Container-Read", 2)];
+        broker.update_metadata(&items, None).await?;
+        broker.update_metadata(&[item("X-Container-Meta-B", 9)], None).await?;
+        broker.delete(seconds(5)).await?;
+        broker.put_object(put("late", 6)).await?;
+        let metadata = broker.get_info().await?.store.metadata()?;
+        let live = metadata.entries().iter().filter(|entry| !entry.is_removed());
+        let keys: Vec<_> = live.map(|entry| entry.key.as_str()).collect();
+        check_eq!(keys, [KEPT, "X-Container-Meta-B"]);
+        Ok(())
+    }
+
+    /// An account's put timestamp rises and does not go back.
+    #[case(Core, clauses = ["TIME-1"])]
+    async fn put_timestamp_of_an_account_only_rises(fixture: Fixture) -> Check {
+        let broker = fixture.account().await?;
+        broker.put_container(report("c", "2", "0", 3, 30)).await?;
+        let mut expected = broker.get_info().await?;
+        for (given, stored) in [(5, 5), (4, 5), (5, 5), (9, 9)] {
+            broker.update_put_timestamp(seconds(given)).await?;
+            expected.store.put_timestamp = at(stored);
+            check_eq!(broker.get_info().await?, expected, "after {given}");
+        }
+        Ok(())
+    }
+
+    /// A listing longer than a server's page is whole, both ways, also where it is rolled up.
+    #[case(Core, clauses = ["LIST-1", "LIST-2", "OBJECT-MERGE-3"])]
+    async fn listing_longer_than_a_page_is_whole(fixture: Fixture) -> Check {
+        let broker = fixture.container().await?;
+        let name = |number: u64| format!("{:05}/o", number * 7919 % 12_000);
+        merge(&*broker, (0..12_000).map(|number| put(&name(number), 5)).collect()).await?;
+        check_eq!(counts(&*broker).await?, (12_000, 12_000));
+        for (delimiter, end) in [("", "/o"), ("/", "/")] {
+            for reverse in [false, true] {
+                let mut ask = everything();
+                (ask.names.limit, ask.names.reverse) = (super::MANY, reverse);
+                ask.names.delimiter = delimiter.into();
+                let mut names = list(&*broker, &ask).await?;
+                if reverse {
+                    names.reverse();
+                }
+                let expected = (0..12_000).map(|number| match delimiter {
+                    "" => format!("{number:05}{end}"),
+                    _ => format!("+{number:05}{end}"),
+                });
+                check!(names.iter().cloned().eq(expected), "delimiter {delimiter:?}, reverse {reverse}");
+            }
+        }
+        Ok(())
+    }
 }

@@ -16,6 +16,9 @@ use tokio::net::TcpStream;
 /// Longer than any server waits for a lock.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// More than any store's metadata.
+const MOST_HEADERS: usize = 1000;
+
 const OUTSIDE_SEGMENTS: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -192,7 +195,9 @@ impl Client {
         let stream = TcpStream::connect(&self.address).await;
         let stream = stream.map_err(|e| cannot(e.into()))?;
         stream.set_nodelay(true).map_err(|e| cannot(e.into()))?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(MOST_HEADERS)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|e| cannot(e.into()))?;
         // It ends with the connection; what broke is told to whoever waits for an answer.
