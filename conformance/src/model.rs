@@ -315,6 +315,36 @@ pub(crate) fn random_query(rng: &mut Rng) -> ListingQuery {
     query
 }
 
+/// Without the characters after which there is none, or no next one: Swift stumbles where a prefix ends so.
+fn plain(text: &str) -> String {
+    text.replace(['\u{10ffff}', '\u{d7ff}'], "y")
+}
+
+/// Objects of random names that a request can name.
+pub(crate) fn plain_names(rng: &mut Rng, count: usize) -> Vec<ObjectRecord> {
+    let mut records = random_names(rng, count);
+    records.retain(|record| !record.name.is_empty());
+    for record in &mut records {
+        record.name = plain(&record.name);
+    }
+    records
+}
+
+/// A listing of anything but of a path, where Swift loses names.
+pub(crate) fn plain_query(rng: &mut Rng) -> ListingQuery {
+    let mut query = random_query(rng);
+    query.path = None;
+    for text in [
+        &mut query.marker,
+        &mut query.end_marker,
+        &mut query.prefix,
+        &mut query.delimiter,
+    ] {
+        *text = plain(text);
+    }
+    query
+}
+
 /// What a listing of these rows must show, by looking at every one: the contract word for word.
 pub(crate) fn listed(rows: &[ObjectRow], ask: &ListObjects) -> Vec<String> {
     let query = &ask.names;
@@ -402,7 +432,7 @@ pub(crate) struct Reports(BTreeMap<String, ContainerRow>);
 impl Reports {
     /// A report as a container server makes it: of a name that can be in a path.
     pub(crate) fn random_report(&self, rng: &mut Rng) -> ContainerRecord {
-        let name = random_text(rng, 4).replace(['/', '\0'], "-");
+        let name = plain(&random_text(rng, 4)).replace(['/', '\0'], "-");
         let known: Vec<_> = self.0.keys().cloned().collect();
         let name = match name.is_empty() || (rng.one_in(2) && !known.is_empty()) {
             true => known
