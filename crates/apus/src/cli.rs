@@ -159,15 +159,15 @@ pub(crate) struct ServersArgs {
     #[arg(long, requires = "account_url")]
     pub(crate) container_url: Option<String>,
     /// A device of both servers; some cases need two.
-    #[arg(long, default_value = "sda1")]
+    #[arg(long, default_value = "sda1", requires = "account_url")]
     pub(crate) device: Vec<String>,
     /// Name and index of a storage policy; not needed where the name ends in - and the index.
-    #[arg(long, value_name = "NAME=INDEX")]
+    #[arg(long, value_name = "NAME=INDEX", requires = "account_url")]
     pub(crate) policy: Vec<String>,
     /// Name of the servers in the report.
-    #[arg(long, default_value = "servers")]
+    #[arg(long, default_value = "servers", requires = "account_url")]
     pub(crate) name: String,
     /// Report what HTTP does not show as failures, to write conformance/wire-cases.txt.
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, requires = "account_url")]
     pub(crate) undeclared: bool,
 }
