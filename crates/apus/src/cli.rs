@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// List the containers of an account or the objects of a container.
     List(ListArgs),
+    /// Print the keys and values of a key-value engine's database.
+    DumpKeys(DumpKeysArgs),
     /// Run the conformance suite against an engine.
     Certify(CertifyArgs),
 }
@@ -114,6 +116,30 @@ pub(crate) struct ListArgs {
     /// Show one policy's objects instead of those of the container's own.
     #[arg(long)]
     pub(crate) policy: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DumpKeysArgs {
+    /// Name of the device.
+    pub(crate) device: String,
+    /// Which of its databases.
+    #[arg(default_value = "containers", value_parser = ["accounts", "containers"])]
+    pub(crate) kind: String,
+    /// Engine that keeps the stores.
+    #[arg(long)]
+    pub(crate) engine: String,
+    /// Folder of the devices.
+    #[arg(long, default_value = "/srv/node")]
+    pub(crate) devices: PathBuf,
+    /// Only what one store holds, by its number, which the lines of locations show.
+    #[arg(long)]
+    pub(crate) store: Option<u64>,
+    /// The largest number of keys.
+    #[arg(long)]
+    pub(crate) limit: Option<u64>,
+    /// Print an object for each key: key and value in hexadecimal, and the text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

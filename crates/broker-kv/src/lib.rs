@@ -124,19 +124,25 @@
 mod change;
 mod describe;
 mod device;
+mod dump;
 mod engine;
+mod folder;
+mod gaps;
 mod keys;
 mod kinds;
 mod lanes;
 mod memory;
 mod ordered;
 mod row;
+mod sighted;
 mod store;
 mod sync_group;
 mod value;
 
 pub use describe::describe_entry;
+pub use dump::{DumpKeys, DumpVisit, dump_keys};
 pub use engine::{Devices, KvEngine, Presence, open};
+pub use folder::Folder;
 pub use memory::{MemoryDevices, MemoryOrdered, MemoryView};
 pub use ordered::{Batch, Cursor, Description, OrderedStore, Pair, View, Views, Walk};
 pub use row::Row;
