@@ -98,7 +98,12 @@ impl Registry {
         registry.register(EngineEntry {
             name: "sqlite",
             summary: "Swift's own files; the default",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            claims: &[
+                Level::Replication,
+                Level::Reclaim,
+                Level::Concurrent,
+                Level::Snapshot,
+            ],
             open: |setup| {
                 let mut options = engine_sqlite::SqliteOptions::from_settings(&setup.settings)?;
                 options.devices.clone_from(&setup.devices);
@@ -110,13 +115,23 @@ impl Registry {
         registry.register(EngineEntry {
             name: "memory",
             summary: "the reference; forgets everything at exit",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            claims: &[
+                Level::Replication,
+                Level::Reclaim,
+                Level::Concurrent,
+                Level::Snapshot,
+            ],
             open: |setup| Ok(engine_memory::open(&setup.memory, &setup.runtime)?),
         });
         registry.register(EngineEntry {
             name: "sled",
             summary: "pure Rust, experimental",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            claims: &[
+                Level::Replication,
+                Level::Reclaim,
+                Level::Concurrent,
+                Level::Snapshot,
+            ],
             open: |setup| {
                 let mut options = engine_sled::SledOptions::from_settings(&setup.settings)?;
                 options.devices.clone_from(&setup.devices);
