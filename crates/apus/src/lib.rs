@@ -19,6 +19,7 @@
 
 mod certify;
 mod cli;
+mod convert;
 mod info;
 mod list;
 mod privileges;
@@ -69,6 +70,7 @@ macro_rules! failure_from {
 
 failure_from!(
     broker_api::Error,
+    broker_copy::CopyError,
     swift_conf::Error,
     std::io::Error,
     RegistryError
@@ -87,6 +89,9 @@ pub fn run(registry: &Registry) -> ExitCode {
         }
         Command::Info(args) => info::run(registry, &args),
         Command::List(args) => list::run(registry, &args),
+        Command::Export(args) => convert::export(registry, &args),
+        Command::Import(args) => convert::import(registry, &args),
+        Command::Convert(args) => return convert::run(registry, &args),
         Command::Certify(args) => return certify::run(registry, &args),
     };
     match done {

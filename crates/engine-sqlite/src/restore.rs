@@ -19,8 +19,8 @@ use crate::path::StorePaths;
 use crate::schema;
 use crate::store::{Layout, SqliteStore};
 use broker_api::{
-    BrokerOptions, Direction, Durability, ErrorKind, Initialized, Location, Result, RowId,
-    Rows, StoreImage, StoreKind, SyncPoint, Tally,
+    BrokerOptions, Direction, Durability, ErrorKind, Initialized, Location, Result, RowId, Rows,
+    StoreImage, StoreKind, SyncPoint, Tally,
 };
 use broker_runtime::sync::{
     Access, Restore, Store, above_highest, exists_already, not_begun, same_name_twice,
