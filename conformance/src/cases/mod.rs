@@ -17,6 +17,7 @@ mod reclaim;
 mod reopen;
 mod replication;
 mod rows;
+mod snapshot;
 mod timestamps;
 mod values;
 
@@ -54,6 +55,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         laws::CASES,
         replication::CASES,
         reclaim::CASES,
+        snapshot::CASES,
         concurrent::CASES,
     ];
     files.into_iter().flatten().copied()

@@ -20,6 +20,7 @@
 mod certify;
 mod cli;
 mod dump_keys;
+mod convert;
 mod info;
 mod list;
 mod privileges;
@@ -70,6 +71,7 @@ macro_rules! failure_from {
 
 failure_from!(
     broker_api::Error,
+    broker_copy::CopyError,
     swift_conf::Error,
     std::io::Error,
     RegistryError
@@ -89,6 +91,9 @@ pub fn run(registry: &Registry) -> ExitCode {
         Command::Info(args) => info::run(registry, &args),
         Command::List(args) => list::run(registry, &args),
         Command::DumpKeys(args) => dump_keys::run(registry, &args),
+        Command::Export(args) => convert::export(registry, &args),
+        Command::Import(args) => convert::import(registry, &args),
+        Command::Convert(args) => return convert::run(registry, &args),
         Command::Certify(args) => return certify::run(registry, &args),
     };
     match done {

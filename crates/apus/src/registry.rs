@@ -105,6 +105,14 @@ pub enum RegistryError {
     },
 }
 
+/// What all engines of this repository claim.
+const CLAIMS: &[Level] = &[
+    Level::Replication,
+    Level::Reclaim,
+    Level::Concurrent,
+    Level::Snapshot,
+];
+
 /// The engines that a binary was linked with.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
@@ -118,7 +126,7 @@ impl Registry {
         registry.register(EngineEntry {
             name: "sqlite",
             summary: "Swift's own files; the default",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            claims: CLAIMS,
             open: |setup| {
                 let mut options = engine_sqlite::SqliteOptions::from_settings(&setup.settings)?;
                 options.devices.clone_from(&setup.devices);
@@ -131,7 +139,7 @@ impl Registry {
         registry.register(EngineEntry {
             name: "memory",
             summary: "the reference; forgets everything at exit",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            claims: CLAIMS,
             open: |setup| Ok(engine_memory::open(&setup.memory, &setup.runtime)?),
             dump: None,
         });
@@ -193,7 +201,7 @@ fn rocksdb() -> EngineEntry {
     EngineEntry {
         name: "rocksdb",
         summary: "large containers, high rates",
-        claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+        claims: CLAIMS,
         open: |setup| Ok(engine_rocksdb::open(options(setup)?, &setup.runtime)?),
         dump: Some(|setup, wanted, visit| {
             let devices = engine_rocksdb::RocksdbDevices::read_only(options(setup)?);
@@ -213,7 +221,7 @@ fn sled() -> EngineEntry {
     EngineEntry {
         name: "sled",
         summary: "pure Rust, experimental",
-        claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+        claims: CLAIMS,
         open: |setup| Ok(engine_sled::open(options(setup)?, &setup.runtime)?),
         dump: Some(|setup, wanted, visit| {
             let devices = engine_sled::SledDevices::new(options(setup)?);
