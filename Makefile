@@ -4,23 +4,32 @@
 SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/apus/target
 CARGO := cargo
+# With every engine: RocksDB, which is C++, is built once per machine by scripts/rocksdb.sh and linked from there.
+CARGO_ALL := $(CARGO) --config $(shell scripts/rocksdb.sh --path)
+FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: run test build setup setup-swift check unit certify oracle crash swift-tests bench-first \
+.PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash swift-tests bench-first \
 	reports readme wire wire-reports
 
-# Serves accounts and containers from ./apus-data until interrupted.
-run: setup
-	$(CARGO) build --release --package apus
-	$(BIN)/apus serve $(ARGS)
+# Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
+# first time; without it nothing of RocksDB is built.
+ENGINE ?= sqlite
+run: setup $(filter rocksdb,$(ENGINE))
+	$(if $(filter rocksdb,$(ENGINE)),$(CARGO_ALL) build --release --package apus --features rocksdb,$(CARGO) build --release --package apus)
+	$(BIN)/apus serve --engine $(ENGINE) $(ARGS)
 
 # With the tests, whose build shares what it can with the binaries only when both are asked for.
-build: setup
-	$(CARGO) build --release --workspace --all-targets
+build: setup rocksdb
+	$(CARGO_ALL) build --release --workspace --all-targets $(FEATURES)
 
 # A C compiler is all that the Rust build needs beside Rust.
 setup:
 	@scripts/setup.sh
+
+# The C++ library, once per machine.
+rocksdb: setup
+	@scripts/rocksdb.sh
 
 # Real Swift, its client and its tests, in a folder of their own.
 setup-swift: setup
@@ -31,16 +40,16 @@ test: check unit certify wire oracle crash swift-tests
 	@echo "all tests passed"
 
 # Form, lints and documentation, as errors.
-check: setup
+check: setup rocksdb
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO_ALL) clippy --release --workspace --all-targets $(FEATURES) -- -D warnings
 	scripts/readme_tables.py --check
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO_ALL) doc --release --workspace $(FEATURES) --no-deps --quiet
 
 # Unit, integration and documentation tests of every crate; those that need Swift find it.
 unit: build setup-swift
 	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \
-		$(CARGO) test --release --workspace
+		$(CARGO_ALL) test --release --workspace $(FEATURES)
 
 # The conformance suite by its command line, against the reports that are checked in.
 certify: build
@@ -50,7 +59,7 @@ reports: build
 	scripts/certify.sh write
 
 # The same suite over HTTP: against stock Swift, then against Apus on each engine.
-WIRE_ENGINES ?= memory sqlite sled
+WIRE_ENGINES ?= memory sqlite sled rocksdb
 wire: build setup-swift
 	scripts/certify_wire.sh check $(WIRE_ENGINES)
 

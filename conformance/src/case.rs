@@ -19,7 +19,7 @@ pub enum Level {
     Concurrent,
     /// Crashes; no cases in this version of the contract.
     Durable,
-    /// Whole-store copies; no cases in this version of the contract.
+    /// Restoring whole stores, row numbers and all.
     Snapshot,
     /// Splitting containers; no cases in this version of the contract.
     Sharding,

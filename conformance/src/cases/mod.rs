@@ -18,6 +18,7 @@ mod reopen;
 mod replication;
 mod rows;
 mod shown;
+mod snapshot;
 mod timestamps;
 mod values;
 
@@ -56,6 +57,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         laws::CASES,
         replication::CASES,
         reclaim::CASES,
+        snapshot::CASES,
         concurrent::CASES,
     ];
     files.into_iter().flatten().copied()

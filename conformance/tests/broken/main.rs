@@ -36,7 +36,12 @@ impl Subject for Broken {
 
 async fn report(flaw: Option<Flaw>, change: impl FnOnce(&mut Options)) -> Report {
     let mut options = Options::new("broken");
-    options.claims = vec![Level::Replication, Level::Reclaim, Level::Concurrent];
+    options.claims = vec![
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+        Level::Snapshot,
+    ];
     change(&mut options);
     run(Arc::new(Broken(flaw)), &options, |_| {}).await
 }
@@ -115,6 +120,7 @@ async fn engine_without_a_flaw_is_certified() {
         Level::Replication,
         Level::Reclaim,
         Level::Concurrent,
+        Level::Snapshot,
     ] {
         assert!(report.is_certified(level), "{level}");
     }

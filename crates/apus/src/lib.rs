@@ -10,7 +10,7 @@
 //! fn main() -> std::process::ExitCode {
 //!     let mut registry = apus::Registry::built_in();
 //!     let claims = &[];
-//!     registry.register(apus::EngineEntry { name: "mine", summary: "rows on my store", claims, open });
+//!     registry.register(apus::EngineEntry { name: "mine", summary: "rows on my store", claims, open, dump: None });
 //!     apus::run(&registry)
 //! }
 //! ```
@@ -19,6 +19,8 @@
 
 mod certify;
 mod cli;
+mod dump_keys;
+mod convert;
 mod info;
 mod list;
 mod privileges;
@@ -28,7 +30,7 @@ mod server;
 mod signals;
 mod store;
 
-pub use registry::{EngineEntry, EngineFailure, EngineSetup, Registry, RegistryError};
+pub use registry::{Dump, EngineEntry, EngineFailure, EngineSetup, Registry, RegistryError};
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -69,6 +71,7 @@ macro_rules! failure_from {
 
 failure_from!(
     broker_api::Error,
+    broker_copy::CopyError,
     swift_conf::Error,
     std::io::Error,
     RegistryError
@@ -87,6 +90,10 @@ pub fn run(registry: &Registry) -> ExitCode {
         }
         Command::Info(args) => info::run(registry, &args),
         Command::List(args) => list::run(registry, &args),
+        Command::DumpKeys(args) => dump_keys::run(registry, &args),
+        Command::Export(args) => convert::export(registry, &args),
+        Command::Import(args) => convert::import(registry, &args),
+        Command::Convert(args) => return convert::run(registry, &args),
         Command::Certify(args) => return certify::run(registry, &args),
     };
     match done {

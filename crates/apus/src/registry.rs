@@ -2,6 +2,7 @@
 
 use broker_api::Engine;
 use broker_conformance::Level;
+use broker_kv::{DumpKeys, DumpVisit};
 use broker_runtime::RuntimeOptions;
 use engine_memory::MemoryDisk;
 use std::collections::BTreeMap;
@@ -53,7 +54,15 @@ pub struct EngineEntry {
     pub claims: &'static [Level],
     /// Opens it.
     pub open: fn(&EngineSetup) -> Result<Arc<dyn Engine>, EngineFailure>,
+    /// Shows its keys, for `apus dump-keys`; engines over `broker-kv` have this for a line.
+    pub dump: Option<Dump>,
 }
+
+/// Shows the keys of an engine; see [`broker_kv::dump_keys`].
+pub type Dump = fn(&EngineSetup, &DumpKeys, &mut DumpVisit<'_>) -> Result<(), EngineFailure>;
+
+/// Engines of this repository that a binary may be without, each with the cargo feature of its name.
+const OPTIONAL: [&str; 2] = ["rocksdb", "sled"];
 
 impl std::fmt::Debug for EngineEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,6 +83,17 @@ pub enum RegistryError {
         /// All names.
         known: String,
     },
+    /// The engine exists, but not in this binary.
+    #[error(
+        "{name} is not compiled into this binary; build it with --features {name}, \
+         or make run ENGINE={name}; or choose one of: {known}"
+    )]
+    NotCompiled {
+        /// Its name.
+        name: String,
+        /// The names that are possible.
+        known: String,
+    },
     /// The engine does not open with this setup.
     #[error("the engine {name:?} does not open")]
     Open {
@@ -84,6 +104,14 @@ pub enum RegistryError {
         source: EngineFailure,
     },
 }
+
+/// What all engines of this repository claim.
+const CLAIMS: &[Level] = &[
+    Level::Replication,
+    Level::Reclaim,
+    Level::Concurrent,
+    Level::Snapshot,
+];
 
 /// The engines that a binary was linked with.
 #[derive(Debug, Clone, Default)]
@@ -98,7 +126,7 @@ impl Registry {
         registry.register(EngineEntry {
             name: "sqlite",
             summary: "Swift's own files; the default",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            claims: CLAIMS,
             open: |setup| {
                 let mut options = engine_sqlite::SqliteOptions::from_settings(&setup.settings)?;
                 options.devices.clone_from(&setup.devices);
@@ -106,24 +134,19 @@ impl Registry {
                 options.db_preallocation = setup.db_preallocation;
                 Ok(engine_sqlite::open(options, &setup.runtime)?)
             },
+            dump: None,
         });
         registry.register(EngineEntry {
             name: "memory",
             summary: "the reference; forgets everything at exit",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            claims: CLAIMS,
             open: |setup| Ok(engine_memory::open(&setup.memory, &setup.runtime)?),
+            dump: None,
         });
-        registry.register(EngineEntry {
-            name: "sled",
-            summary: "pure Rust, experimental",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
-            open: |setup| {
-                let mut options = engine_sled::SledOptions::from_settings(&setup.settings)?;
-                options.devices.clone_from(&setup.devices);
-                options.mount_check = setup.mount_check;
-                Ok(engine_sled::open(options, &setup.runtime)?)
-            },
-        });
+        #[cfg(feature = "rocksdb")]
+        registry.register(rocksdb());
+        #[cfg(feature = "sled")]
+        registry.register(sled());
         registry
     }
 
@@ -141,30 +164,68 @@ impl Registry {
     /// Finds an engine by name.
     ///
     /// # Errors
-    /// [`RegistryError::Unknown`] lists the names there are.
+    /// [`RegistryError::Unknown`] and [`RegistryError::NotCompiled`] list the names there are.
     pub fn find(&self, name: &str) -> Result<&EngineEntry, RegistryError> {
         let entry = self.entries.iter().find(|entry| entry.name == name);
-        entry.ok_or_else(|| RegistryError::Unknown {
-            name: name.to_owned(),
-            known: self
-                .entries
-                .iter()
-                .map(|entry| entry.name)
-                .collect::<Vec<_>>()
-                .join(", "),
+        entry.ok_or_else(|| {
+            let names: Vec<_> = self.entries.iter().map(|entry| entry.name).collect();
+            let (name, known) = (name.to_owned(), names.join(", "));
+            match OPTIONAL.contains(&name.as_str()) {
+                true => RegistryError::NotCompiled { name, known },
+                false => RegistryError::Unknown { name, known },
+            }
         })
     }
 
     /// Opens an engine by name.
     ///
     /// # Errors
-    /// [`RegistryError::Unknown`] lists the names there are; [`RegistryError::Open`] says what the
-    /// engine does not accept.
+    /// As those of [`find`](Self::find); [`RegistryError::Open`] says what the engine does not accept.
     pub fn open(&self, name: &str, setup: &EngineSetup) -> Result<Arc<dyn Engine>, RegistryError> {
         let entry = self.find(name)?;
         (entry.open)(setup).map_err(|source| RegistryError::Open {
             name: name.to_owned(),
             source,
         })
+    }
+}
+
+#[cfg(feature = "rocksdb")]
+fn rocksdb() -> EngineEntry {
+    fn options(setup: &EngineSetup) -> broker_api::Result<engine_rocksdb::RocksdbOptions> {
+        let mut options = engine_rocksdb::RocksdbOptions::from_settings(&setup.settings)?;
+        options.devices.clone_from(&setup.devices);
+        options.mount_check = setup.mount_check;
+        Ok(options)
+    }
+    EngineEntry {
+        name: "rocksdb",
+        summary: "large containers, high rates",
+        claims: CLAIMS,
+        open: |setup| Ok(engine_rocksdb::open(options(setup)?, &setup.runtime)?),
+        dump: Some(|setup, wanted, visit| {
+            let devices = engine_rocksdb::RocksdbDevices::read_only(options(setup)?);
+            Ok(broker_kv::dump_keys(&devices, wanted, visit)?)
+        }),
+    }
+}
+
+#[cfg(feature = "sled")]
+fn sled() -> EngineEntry {
+    fn options(setup: &EngineSetup) -> broker_api::Result<engine_sled::SledOptions> {
+        let mut options = engine_sled::SledOptions::from_settings(&setup.settings)?;
+        options.devices.clone_from(&setup.devices);
+        options.mount_check = setup.mount_check;
+        Ok(options)
+    }
+    EngineEntry {
+        name: "sled",
+        summary: "pure Rust, experimental",
+        claims: CLAIMS,
+        open: |setup| Ok(engine_sled::open(options(setup)?, &setup.runtime)?),
+        dump: Some(|setup, wanted, visit| {
+            let devices = engine_sled::SledDevices::new(options(setup)?);
+            Ok(broker_kv::dump_keys(&devices, wanted, visit)?)
+        }),
     }
 }

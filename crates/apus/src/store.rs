@@ -20,10 +20,8 @@ pub(crate) struct Found {
 
 /// Finds the store of `args` and opens its engine.
 pub(crate) async fn find(registry: &Registry, args: &StoreArgs) -> Result<Found, Failure> {
-    let (devices, swift_dir) = folders(args);
-    let conf = SwiftConf::load(&swift_dir);
-    let policies = conf
-        .as_ref()
+    let (devices, swift_dir) = folders(&args.data, &args.devices, &args.swift_dir);
+    let policies = SwiftConf::load(&swift_dir)
         .map_or_else(|_| Policies::legacy(), |conf| conf.policies.clone());
     if let Some((devices, location)) = from_path(&args.target) {
         let engine = registry.open(&args.engine, &EngineSetup::new(devices))?;
@@ -34,34 +32,7 @@ pub(crate) async fn find(registry: &Registry, args: &StoreArgs) -> Result<Found,
         });
     }
     let engine = registry.open(&args.engine, &EngineSetup::new(&devices))?;
-    if let Some(location) = from_parts(&args.target) {
-        return Ok(Found {
-            engine,
-            location,
-            policies,
-        });
-    }
-    let conf = conf?;
-    let hash_path = HashPath::new(conf.hash_path_prefix, conf.hash_path_suffix);
-    let (kind, hash) = match args.target.trim_start_matches('/').split_once('/') {
-        Some((account, container)) => (
-            StoreKind::Container,
-            hash_path.container(account, container),
-        ),
-        None => (
-            StoreKind::Account,
-            hash_path.account(args.target.trim_start_matches('/')),
-        ),
-    };
-    let location = search(engine.as_ref(), &devices, kind, hash)
-        .await?
-        .ok_or_else(|| {
-            Failure::new(format!(
-                "no {kind} {:?} on any device in {}; name another folder with --data or --devices",
-                args.target,
-                devices.display()
-            ))
-        })?;
+    let location = locate(engine.as_ref(), &devices, &swift_dir, &args.target).await?;
     Ok(Found {
         engine,
         location,
@@ -69,20 +40,48 @@ pub(crate) async fn find(registry: &Registry, args: &StoreArgs) -> Result<Found,
     })
 }
 
-fn folders(args: &StoreArgs) -> (PathBuf, PathBuf) {
+/// Finds a store by its location, or by its name on any device.
+pub(crate) async fn locate(
+    engine: &dyn Engine,
+    devices: &Path,
+    swift_dir: &Path,
+    target: &str,
+) -> Result<Location, Failure> {
+    if let Some(location) = from_parts(target) {
+        return Ok(location);
+    }
+    let conf = SwiftConf::load(swift_dir)?;
+    let hash_path = HashPath::new(conf.hash_path_prefix, conf.hash_path_suffix);
+    let name = target.trim_start_matches('/');
+    let (kind, hash) = match name.split_once('/') {
+        Some((account, container)) => (
+            StoreKind::Container,
+            hash_path.container(account, container),
+        ),
+        None => (StoreKind::Account, hash_path.account(name)),
+    };
+    search(engine, devices, kind, hash).await?.ok_or_else(|| {
+        Failure::new(format!(
+            "no {kind} {target:?} on any device in {}; name another folder with --data or --devices",
+            devices.display()
+        ))
+    })
+}
+
+/// The folders of devices and of swift.conf, as options say.
+pub(crate) fn folders(
+    data: &Option<PathBuf>,
+    devices: &Option<PathBuf>,
+    swift_dir: &Option<PathBuf>,
+) -> (PathBuf, PathBuf) {
     let local = Path::new("apus-data");
-    let default = args.devices.is_none() && args.swift_dir.is_none() && local.is_dir();
-    let data = args
-        .data
-        .clone()
-        .or_else(|| default.then(|| local.to_owned()));
+    let default = devices.is_none() && swift_dir.is_none() && local.is_dir();
+    let data = data.clone().or_else(|| default.then(|| local.to_owned()));
     match data {
         Some(data) => (data.join("devices"), data.join("etc")),
         None => (
-            args.devices.clone().unwrap_or_else(|| "/srv/node".into()),
-            args.swift_dir
-                .clone()
-                .unwrap_or_else(|| "/etc/swift".into()),
+            devices.clone().unwrap_or_else(|| "/srv/node".into()),
+            swift_dir.clone().unwrap_or_else(|| "/etc/swift".into()),
         ),
     }
 }
@@ -96,7 +95,7 @@ fn kind_of(folder: &str) -> Option<StoreKind> {
 }
 
 /// Reads `devices/device/accounts/partition/suffix/hash/hash.db`.
-fn from_path(target: &str) -> Option<(PathBuf, Location)> {
+pub(crate) fn from_path(target: &str) -> Option<(PathBuf, Location)> {
     let path = Path::new(target).canonicalize().ok()?;
     if path.extension()? != "db" {
         return None;
@@ -111,9 +110,19 @@ fn from_path(target: &str) -> Option<(PathBuf, Location)> {
 }
 
 /// Reads `device/accounts/partition/hash`, the form in which locations are printed.
-fn from_parts(target: &str) -> Option<Location> {
+pub(crate) fn from_parts(target: &str) -> Option<Location> {
     let [device, kind, partition, hash] = target.split('/').collect::<Vec<_>>().try_into().ok()?;
     Location::new(kind_of(kind)?, device, partition, NameHash::parse(hash)?)
+}
+
+/// The names in a folder of devices, in order.
+pub(crate) fn devices_in(devices: &Path) -> Result<Vec<String>, Failure> {
+    let mut names: Vec<String> = std::fs::read_dir(devices)
+        .map_err(|e| Failure::new(format!("cannot read {}: {e}", devices.display())))?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
 }
 
 /// Looks through all devices, store by store.
@@ -123,12 +132,7 @@ async fn search(
     kind: StoreKind,
     hash: NameHash,
 ) -> Result<Option<Location>, Failure> {
-    let mut names: Vec<String> = std::fs::read_dir(devices)
-        .map_err(|e| Failure::new(format!("cannot read {}: {e}", devices.display())))?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    for device in names {
+    for device in devices_in(devices)? {
         let mut after = None;
         loop {
             let page = engine.stores(&device, kind, after.as_ref(), PAGE).await?;
