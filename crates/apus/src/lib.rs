@@ -19,8 +19,8 @@
 
 mod certify;
 mod cli;
-mod dump_keys;
 mod convert;
+mod dump_keys;
 mod info;
 mod list;
 mod privileges;
