@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// List the containers of an account or the objects of a container.
     List(ListArgs),
+    /// List the engines: what they keep, what they were certified for, and their settings.
+    Engines(EnginesArgs),
     /// Run the conformance suite against an engine.
     Certify(CertifyArgs),
 }
@@ -32,9 +34,9 @@ pub(crate) struct ServeArgs {
     /// Folder for devices and configuration; made when absent.
     #[arg(long, default_value = "apus-data")]
     pub(crate) data: PathBuf,
-    /// Engine that keeps the stores.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that keeps the stores [default: the one that the data belongs to, or sqlite].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
     /// Port of the account server.
     #[arg(long, default_value_t = 6202)]
     pub(crate) account_port: u16,
@@ -69,9 +71,9 @@ pub(crate) struct StoreArgs {
     /// Folder of swift.conf [default: /etc/swift].
     #[arg(short = 'd', long)]
     pub(crate) swift_dir: Option<PathBuf>,
-    /// Engine that keeps the store.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that keeps the store [default: the one that its device belongs to].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -114,6 +116,13 @@ pub(crate) struct ListArgs {
     /// Show one policy's objects instead of those of the container's own.
     #[arg(long)]
     pub(crate) policy: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnginesArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,13 @@
 //! Finds the store that a person means.
 
-use crate::Failure;
 use crate::cli::StoreArgs;
 use crate::registry::{EngineSetup, Registry};
+use crate::{Failure, ownership};
 use broker_api::{Engine, HashPath, Location, NameHash, StoreKind};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use swift_conf::server_conf::DEFAULT_ENGINE;
 use swift_conf::{Policies, SwiftConf};
 
 /// How many stores one look at a device asks for.
@@ -25,16 +27,13 @@ pub(crate) async fn find(registry: &Registry, args: &StoreArgs) -> Result<Found,
     let policies = conf
         .as_ref()
         .map_or_else(|_| Policies::legacy(), |conf| conf.policies.clone());
-    if let Some((devices, location)) = from_path(&args.target) {
-        let engine = registry.open(&args.engine, &EngineSetup::new(devices))?;
-        return Ok(Found {
-            engine,
-            location,
-            policies,
-        });
-    }
-    let engine = registry.open(&args.engine, &EngineSetup::new(&devices))?;
-    if let Some(location) = from_parts(&args.target) {
+    let named = match from_path(&args.target) {
+        Some(named) => Some(named),
+        None => from_parts(&args.target).map(|location| (devices.clone(), location)),
+    };
+    if let Some((devices, location)) = named {
+        let mut engines = Engines::new(registry, &devices, args.engine.as_deref())?;
+        let engine = engines.of_device(location.device())?;
         return Ok(Found {
             engine,
             location,
@@ -53,20 +52,75 @@ pub(crate) async fn find(registry: &Registry, args: &StoreArgs) -> Result<Found,
             hash_path.account(args.target.trim_start_matches('/')),
         ),
     };
-    let location = search(engine.as_ref(), &devices, kind, hash)
-        .await?
-        .ok_or_else(|| {
-            Failure::new(format!(
-                "no {kind} {:?} on any device in {}; name another folder with --data or --devices",
-                args.target,
-                devices.display()
-            ))
-        })?;
+    let mut engines = Engines::new(registry, &devices, args.engine.as_deref())?;
+    let (engine, location) = search(&mut engines, kind, hash).await?.ok_or_else(|| {
+        Failure::new(format!(
+            "no {kind} {:?} on any device in {}; name another folder with --data or --devices{}",
+            args.target,
+            devices.display(),
+            engines.skipped_text()
+        ))
+    })?;
     Ok(Found {
         engine,
         location,
         policies,
     })
+}
+
+/// The engines of devices, each opened when the first device needs it.
+struct Engines<'a> {
+    registry: &'a Registry,
+    devices: &'a Path,
+    /// The engine that was asked for.
+    asked: Option<&'a str>,
+    open: BTreeMap<String, Arc<dyn Engine>>,
+    /// Why devices could not be searched.
+    skipped: Vec<String>,
+}
+
+impl<'a> Engines<'a> {
+    fn new(
+        registry: &'a Registry,
+        devices: &'a Path,
+        asked: Option<&'a str>,
+    ) -> Result<Self, Failure> {
+        if let Some(asked) = asked {
+            registry.find(asked)?;
+        }
+        Ok(Self {
+            registry,
+            devices,
+            asked,
+            open: BTreeMap::new(),
+            skipped: Vec::new(),
+        })
+    }
+
+    /// The engine that a device belongs to; of a free one, the engine that was asked for.
+    fn of_device(&mut self, device: &str) -> Result<Arc<dyn Engine>, Failure> {
+        let path = self.devices.join(device);
+        let owner = match self.asked {
+            Some(asked) => ownership::check(self.registry, &path, asked)?,
+            None => ownership::owner(self.registry, &path)?,
+        };
+        let default = self.asked.unwrap_or(DEFAULT_ENGINE).to_owned();
+        let name = owner.map_or(default, |owner| owner.engine);
+        if let Some(open) = self.open.get(&name) {
+            return Ok(Arc::clone(open));
+        }
+        let setup = EngineSetup::new(self.devices);
+        let engine = self.registry.open(&name, &setup)?;
+        self.open.insert(name, Arc::clone(&engine));
+        Ok(engine)
+    }
+
+    fn skipped_text(&self) -> String {
+        let skipped = self.skipped.iter();
+        skipped
+            .map(|reason| format!("; not searched: {reason}"))
+            .collect()
+    }
 }
 
 fn folders(args: &StoreArgs) -> (PathBuf, PathBuf) {
@@ -116,24 +170,31 @@ fn from_parts(target: &str) -> Option<Location> {
     Location::new(kind_of(kind)?, device, partition, NameHash::parse(hash)?)
 }
 
-/// Looks through all devices, store by store.
+/// Looks through all devices, store by store. A device that cannot be used is passed over: the store
+/// may be on another one.
 async fn search(
-    engine: &dyn Engine,
-    devices: &Path,
+    engines: &mut Engines<'_>,
     kind: StoreKind,
     hash: NameHash,
-) -> Result<Option<Location>, Failure> {
-    let mut names: Vec<String> = std::fs::read_dir(devices)
-        .map_err(|e| Failure::new(format!("cannot read {}: {e}", devices.display())))?
+) -> Result<Option<(Arc<dyn Engine>, Location)>, Failure> {
+    let mut names: Vec<String> = std::fs::read_dir(engines.devices)
+        .map_err(|e| Failure::new(format!("cannot read {}: {e}", engines.devices.display())))?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     names.sort();
     for device in names {
+        let engine = match engines.of_device(&device) {
+            Ok(engine) => engine,
+            Err(failure) => {
+                engines.skipped.push(failure.to_string());
+                continue;
+            }
+        };
         let mut after = None;
         loop {
             let page = engine.stores(&device, kind, after.as_ref(), PAGE).await?;
             if let Some(found) = page.iter().find(|location| location.hash() == hash) {
-                return Ok(Some(found.clone()));
+                return Ok(Some((engine, found.clone())));
             }
             match page.last() {
                 Some(last) => after = Some(last.clone()),

@@ -133,6 +133,7 @@ mod ordered;
 mod row;
 mod store;
 mod sync_group;
+pub mod testing;
 mod value;
 
 pub use describe::describe_entry;

@@ -1,0 +1,91 @@
+//! The engines of this repository.
+
+use crate::registry::{EngineEntry, LeftOut, OnDevice, Registry};
+use broker_api::Durability::{Disk, Memory, Process};
+use broker_conformance::{Level, reports};
+
+/// The engines that a binary may be built without.
+pub(crate) const OPTIONAL: &[LeftOut] = &[LeftOut {
+    name: "rocksdb",
+    summary: "large containers, high rates",
+    how: "build one that has it with `make run ENGINE=rocksdb`, or with \
+          `cargo build --release --package apus --features rocksdb`",
+}];
+
+impl Registry {
+    /// The engines of this repository that this binary was built with.
+    pub fn built_in() -> Self {
+        let mut registry = Self::default();
+        registry.register(EngineEntry {
+            name: "sqlite",
+            summary: "Swift's own files; the default",
+            durability: &[Process, Disk],
+            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            settings: engine_sqlite::SETTINGS,
+            on_device: OnDevice::Swift(&["accounts", "containers"]),
+            report: reports::of("sqlite"),
+            open: |setup| {
+                let mut options = engine_sqlite::SqliteOptions::from_settings(&setup.settings)?;
+                options.devices.clone_from(&setup.devices);
+                options.mount_check = setup.mount_check;
+                options.db_preallocation = setup.db_preallocation;
+                Ok(engine_sqlite::open(options, &setup.runtime)?)
+            },
+        });
+        registry.register(EngineEntry {
+            name: "memory",
+            summary: "the reference; forgets everything at exit",
+            durability: &[Memory],
+            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            settings: &[],
+            on_device: OnDevice::Nothing,
+            report: reports::of("memory"),
+            open: |setup| {
+                broker_runtime::settings::Settings::read("memory", &[], &setup.settings)?;
+                Ok(engine_memory::open(&setup.memory, &setup.runtime)?)
+            },
+        });
+        registry.register(EngineEntry {
+            name: "sled",
+            summary: "pure Rust, experimental",
+            durability: &[Process],
+            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            settings: engine_sled::SETTINGS,
+            on_device: OnDevice::Folders(&["apus-sled"]),
+            report: reports::of("sled"),
+            open: |setup| {
+                let mut options = engine_sled::SledOptions::from_settings(&setup.settings)?;
+                options.devices.clone_from(&setup.devices);
+                options.mount_check = setup.mount_check;
+                Ok(engine_sled::open(options, &setup.runtime)?)
+            },
+        });
+        registry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EngineSetup;
+
+    /// A failure would mean that `apus engines` tells people of a durability that they do not get.
+    #[test]
+    fn engines_open_with_the_durability_that_is_listed_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::built_in();
+        for entry in registry.entries() {
+            let engine = registry.open(entry.name, &EngineSetup::new(dir.path()));
+            let claimed = engine.unwrap().capabilities().durability;
+            assert_eq!(entry.durability.first(), Some(&claimed), "{}", entry.name);
+        }
+    }
+
+    /// A failure would mean that `apus engines` says "not certified" of an engine that is.
+    #[test]
+    fn every_engine_comes_with_its_report() {
+        for entry in Registry::built_in().entries() {
+            assert!(entry.report.is_some(), "{}", entry.name);
+        }
+    }
+}
