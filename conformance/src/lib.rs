@@ -29,6 +29,7 @@ pub mod contract;
 mod fixture;
 mod model;
 mod report;
+pub mod reports;
 mod rng;
 mod runner;
 mod script;

@@ -179,7 +179,8 @@ impl Gaps {
 
     /// Has walks time each step, or no longer.
     pub(crate) fn set_watched(&self, watch: bool) {
-        self.watch.store(watch || self.long.is_zero(), Ordering::Relaxed);
+        self.watch
+            .store(watch || self.long.is_zero(), Ordering::Relaxed);
     }
 }
 
@@ -203,7 +204,9 @@ fn spans(batch: &Batch) -> Vec<Range<Vec<u8>>> {
     let owned = |span: Range<&[u8]>| span.start.to_vec()..span.end.to_vec();
     for key in batch.puts() {
         span = Some(match span {
-            Some(span) if section(span.end) == section(key) => span.start.min(key)..span.end.max(key),
+            Some(span) if section(span.end) == section(key) => {
+                span.start.min(key)..span.end.max(key)
+            }
             other => {
                 spans.extend(other.map(owned));
                 key..key
@@ -225,7 +228,10 @@ pub(crate) fn after(key: &[u8]) -> Vec<u8> {
 /// Takes a key out of the gap that it is in.
 fn split(known: &mut Vec<Gap>, key: &[u8]) {
     let at = known.partition_point(|gap| gap.range.end.as_slice() <= key);
-    let Some(gap) = known.get_mut(at).filter(|gap| gap.range.start.as_slice() <= key) else {
+    let Some(gap) = known
+        .get_mut(at)
+        .filter(|gap| gap.range.start.as_slice() <= key)
+    else {
         return;
     };
     let mut above = gap.clone();
@@ -270,12 +276,16 @@ pub(crate) fn jump<'g>(known: &'g [Gap], key: &[u8], walk: Walk) -> Option<&'g [
     match walk {
         Walk::Up => {
             let at = known.partition_point(|gap| gap.range.end.as_slice() <= key);
-            let gap = known.get(at).filter(|gap| gap.range.start.as_slice() <= key)?;
+            let gap = known
+                .get(at)
+                .filter(|gap| gap.range.start.as_slice() <= key)?;
             Some(&gap.range.end)
         }
         Walk::Down => {
             let at = known.partition_point(|gap| gap.range.end.as_slice() < key);
-            let gap = known.get(at).filter(|gap| gap.range.start.as_slice() < key)?;
+            let gap = known
+                .get(at)
+                .filter(|gap| gap.range.start.as_slice() < key)?;
             Some(&gap.range.start)
         }
     }

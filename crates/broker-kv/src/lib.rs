@@ -143,6 +143,7 @@ mod row;
 mod sighted;
 mod store;
 mod sync_group;
+pub mod testing;
 mod value;
 
 pub use describe::describe_entry;
