@@ -10,7 +10,7 @@ FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
 .PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash swift-tests bench-first \
-	reports readme
+	reports readme wire wire-reports
 
 # Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
 # first time; without it nothing of RocksDB is built.
@@ -36,7 +36,7 @@ setup-swift: setup
 	@python3 tests/swift/python_env.py
 
 # Everything, in the order in which a defect shows soonest.
-test: check unit certify oracle crash swift-tests
+test: check unit certify wire oracle crash swift-tests
 	@echo "all tests passed"
 
 # Form, lints and documentation, as errors.
@@ -57,6 +57,14 @@ certify: build
 
 reports: build
 	scripts/certify.sh write
+
+# The same suite over HTTP: against stock Swift, then against Apus on each engine.
+WIRE_ENGINES ?= memory sqlite sled rocksdb
+wire: build setup-swift
+	scripts/certify_wire.sh check $(WIRE_ENGINES)
+
+wire-reports: build setup-swift
+	scripts/certify_wire.sh write $(WIRE_ENGINES)
 
 # A longer differential run than the one in `unit`; more with OPERATIONS=200000 SEED=…
 OPERATIONS ?= 40000

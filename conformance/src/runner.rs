@@ -3,6 +3,7 @@
 use crate::case::{Case, Level};
 use crate::cases;
 use crate::check::{Check, Failure};
+use crate::door::{self, Door};
 use crate::fixture::Fixture;
 use crate::report::{CaseReport, Report, State};
 use crate::rng::Rng;
@@ -45,6 +46,8 @@ pub struct Options {
     pub parallel: usize,
     /// How long one case may take.
     pub case_timeout: Duration,
+    /// Takes no heed of what is declared of cases over HTTP: to find out what should be.
+    pub undeclared: bool,
 }
 
 impl Options {
@@ -59,6 +62,7 @@ impl Options {
             seed: DEFAULT_SEED,
             parallel: 4,
             case_timeout: Duration::from_secs(120),
+            undeclared: false,
         }
     }
 
@@ -114,7 +118,7 @@ pub async fn run(
     }
     ended.sort_by_key(|(index, _)| *index);
     let cases = ended.into_iter().map(|(_, report)| report).collect();
-    Report::new(options, cases, unknown_exceptions(options))
+    Report::new(options, subject.door(), cases, unknown_exceptions(options))
 }
 
 /// Expected failures that name no case: the list must shrink honestly.
@@ -138,13 +142,41 @@ async fn judge(subject: Arc<dyn Subject>, case: Case, options: &Options) -> Case
         seed: options.seed,
         at: None,
     };
-    if !options.is_claimed(case.level) {
+    // Over HTTP all is run: what is declared not to be seen must not pass, at any level.
+    if !options.is_claimed(case.level) && subject.door() == Door::Process {
         return report(State::Skip, format!("{} is not claimed", case.level));
     }
+    let declared = match subject.door() {
+        Door::Wire if !options.undeclared => door::declared(&case.name()),
+        _ => None,
+    };
+    let devices = subject.devices().map_or(2, |devices| devices.len());
+    if let Some(needed) = declared.map(|declared| declared.devices)
+        && needed > devices
+    {
+        return report(State::Skip, format!("needs {needed} devices"));
+    }
+    let outcome = trial(subject, case, options).await;
+    let lacks = declared.and_then(|declared| declared.lacks);
+    match (outcome, lacks, options.expected_failure(&case)) {
+        (Ok(()), Some(_), _) => report(State::Stale, "declared not to be seen, but passes".into()),
+        (Err(_), Some(lacks), _) => report(State::NotSeen, lacks.to_owned()),
+        (Ok(()), None, None) => report(State::Pass, String::new()),
+        (Ok(()), None, Some(_)) => report(State::Stale, "expected to fail, but passes".into()),
+        (Err(_), None, Some(expected)) => report(State::ExpectedFailure, expected.reason.clone()),
+        (Err(failure), None, None) => CaseReport {
+            at: Some(failure.at()),
+            ..report(State::Fail, failure.message().to_owned())
+        },
+    }
+}
+
+/// Runs a case to its end, its panic, or the end of its time.
+async fn trial(subject: Arc<dyn Subject>, case: Case, options: &Options) -> Check {
     let seed = options.seed;
     let trial = tokio::spawn(async move { run_case(subject, case, seed).await });
     let abort = trial.abort_handle();
-    let outcome = match tokio::time::timeout(options.case_timeout, trial).await {
+    match tokio::time::timeout(options.case_timeout, trial).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => Err(Failure::new(panic_message(panic))),
         Err(_) => {
@@ -152,15 +184,6 @@ async fn judge(subject: Arc<dyn Subject>, case: Case, options: &Options) -> Case
             let seconds = options.case_timeout.as_secs();
             Err(Failure::new(format!("still running after {seconds} s")))
         }
-    };
-    match (outcome, options.expected_failure(&case)) {
-        (Ok(()), None) => report(State::Pass, String::new()),
-        (Ok(()), Some(_)) => report(State::Stale, "expected to fail, but passes".into()),
-        (Err(_), Some(expected)) => report(State::ExpectedFailure, expected.reason.clone()),
-        (Err(failure), None) => CaseReport {
-            at: Some(failure.at()),
-            ..report(State::Fail, failure.message().to_owned())
-        },
     }
 }
 
@@ -171,27 +194,36 @@ async fn run_case(subject: Arc<dyn Subject>, case: Case, seed: u64) -> Check {
         .tempdir()
         .map_err(io)?;
     let name = case.name();
-    let scratch = scratch(directory.path(), seed, &name).map_err(io)?;
+    let scratch = scratch(directory.path(), seed, &name, subject.devices()).map_err(io)?;
     let fixture = Fixture::open(Arc::clone(&subject), scratch.clone(), seed, name).await?;
     let outcome = (case.run)(fixture).await;
     subject.clean(&scratch).await;
     outcome
 }
 
-fn scratch(path: &Path, seed: u64, case: &str) -> std::io::Result<Scratch> {
-    let mut rng = Rng::new(seed, &format!("device of {case}"));
-    let mut devices = Vec::new();
-    for letter in ["a", "b"] {
-        let device = format!("sd{letter}{:08x}", rng.next() as u32);
-        std::fs::create_dir(path.join(&device))?;
-        devices.push(device);
-    }
+fn scratch(
+    path: &Path,
+    seed: u64,
+    case: &str,
+    devices: Option<Vec<String>>,
+) -> std::io::Result<Scratch> {
+    let devices = devices.map_or_else(|| make_devices(path, seed, case), Ok)?;
     // Other runs may use the same remote service at the same time.
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanoseconds = since_epoch.map_or(0, |time| time.as_nanos() as u64);
     let mut unique = Rng::new(nanoseconds ^ u64::from(std::process::id()), case);
     let token = format!("{:016x}", unique.next());
     Ok(Scratch::new(path.to_owned(), token, devices))
+}
+
+fn make_devices(path: &Path, seed: u64, case: &str) -> std::io::Result<Vec<String>> {
+    let mut rng = Rng::new(seed, &format!("device of {case}"));
+    let make = |letter| {
+        let device = format!("sd{letter}{:08x}", rng.next() as u32);
+        std::fs::create_dir(path.join(&device))?;
+        Ok(device)
+    };
+    ["a", "b"].into_iter().map(make).collect()
 }
 
 fn panic_message(error: JoinError) -> String {

@@ -17,6 +17,7 @@ mod reclaim;
 mod reopen;
 mod replication;
 mod rows;
+mod shown;
 mod snapshot;
 mod timestamps;
 mod values;
@@ -50,6 +51,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         listing::CASES,
         policies::CASES,
         marks::CASES,
+        shown::CASES,
         reopen::CASES,
         goldens::CASES,
         laws::CASES,

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// List the engines: what they keep, what they were certified for, and their settings.
     Engines(EnginesArgs),
-    /// Run the conformance suite against an engine.
+    /// Run the conformance suite against an engine, or against running servers.
     Certify(CertifyArgs),
 }
 
@@ -160,8 +160,17 @@ pub(crate) struct EnginesArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CertifyArgs {
     /// Engine to run the suite against.
+    #[arg(
+        long,
+        required_unless_present = "account_url",
+        conflicts_with = "account_url"
+    )]
+    pub(crate) engine: Option<String>,
+    #[command(flatten)]
+    pub(crate) servers: ServersArgs,
+    /// Cases that are known to fail: a name and a reason on each line.
     #[arg(long)]
-    pub(crate) engine: String,
+    pub(crate) expect: Option<PathBuf>,
     /// Only cases whose name contains this; nothing is certified then.
     #[arg(long)]
     pub(crate) filter: Option<String>,
@@ -177,6 +186,31 @@ pub(crate) struct CertifyArgs {
     /// Name the cases and run none.
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// Running servers to certify over HTTP, in any language.
+///
+/// They must have storage policies 0 to 31. Stores are made under names of their own and left there.
+#[derive(Debug, Args)]
+pub(crate) struct ServersArgs {
+    /// Account server to run the suite against: http://127.0.0.1:6202
+    #[arg(long, requires = "container_url")]
+    pub(crate) account_url: Option<String>,
+    /// Container server to run the suite against: http://127.0.0.1:6201
+    #[arg(long, requires = "account_url")]
+    pub(crate) container_url: Option<String>,
+    /// A device of both servers; some cases need two.
+    #[arg(long, default_value = "sda1", requires = "account_url")]
+    pub(crate) device: Vec<String>,
+    /// Name and index of a storage policy; not needed where the name ends in - and the index.
+    #[arg(long, value_name = "NAME=INDEX", requires = "account_url")]
+    pub(crate) policy: Vec<String>,
+    /// Name of the servers in the report.
+    #[arg(long, default_value = "servers", requires = "account_url")]
+    pub(crate) name: String,
+    /// Report what HTTP does not show as failures, to write conformance/wire-cases.txt.
+    #[arg(long, hide = true, requires = "account_url")]
+    pub(crate) undeclared: bool,
 }
 
 /// Copies stores, rows and row numbers and all, and proves that the copies are equal.

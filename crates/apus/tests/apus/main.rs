@@ -5,3 +5,4 @@ mod commands;
 mod common;
 mod corruption;
 mod engines;
+mod wire;
