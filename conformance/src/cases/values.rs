@@ -150,6 +150,15 @@ cases! {
             .collect();
         check_eq!(sizes, [i64::MAX, -i64::MAX, 5]);
         check_eq!(broker.get_info().await?.bytes_used(), 5);
+        let policies = [-3, 1 << 40];
+        let placed = policies.map(|index| put("placed", 2).in_policy(PolicyIndex(index)));
+        merge(&*broker, placed.to_vec()).await?;
+        let rows = object_rows(&*broker).await?.into_iter().skip(3);
+        let found: Vec<_> = rows.map(|row| row.policy_index.0).collect();
+        check_eq!(found, policies);
+        let stats = broker.get_info().await?.policy_stats;
+        let found: Vec<_> = stats.iter().map(|stat| stat.policy_index.0).collect();
+        check_eq!(found, [-3, 0, 1 << 40]);
         let account = fixture.account().await?;
         let policy = i64::from(i32::MAX);
         let mut record = report("c", "2", "0", -3, i64::MAX);
