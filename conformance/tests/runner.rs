@@ -38,8 +38,12 @@ impl Layer for Marks {
 #[async_trait]
 impl Subject for Marks {
     async fn open(&self, scratch: &Scratch) -> std::result::Result<Arc<dyn Engine>, String> {
-        let engine = engine_memory::open(&scratch.keep(MemoryDisk::new), &RuntimeOptions::default());
-        Ok(Layered::over(engine.map_err(|error| error.to_string())?, *self))
+        let engine =
+            engine_memory::open(&scratch.keep(MemoryDisk::new), &RuntimeOptions::default());
+        Ok(Layered::over(
+            engine.map_err(|error| error.to_string())?,
+            *self,
+        ))
     }
 }
 
@@ -63,7 +67,12 @@ fn reasons(report: &Report) -> Vec<&str> {
 async fn engine_without_a_flaw_is_certified() {
     let report = report(Marks::AreSet, |_| {}).await;
     assert!(report.is_success(), "{:?}", reasons(&report));
-    let claimed = [Level::Core, Level::Replication, Level::Reclaim, Level::Concurrent];
+    let claimed = [
+        Level::Core,
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+    ];
     for level in claimed {
         assert!(report.is_certified(level), "{level}");
     }

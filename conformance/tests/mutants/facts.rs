@@ -19,7 +19,11 @@ fn records(call: &mut Call, change: impl FnMut(&mut ObjectRecord)) {
 
 /// Everything but the bytes that a careless store keeps of a long text.
 fn cut(text: &mut String, length: usize) {
-    let end = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= length).last();
+    let end = text
+        .char_indices()
+        .map(|(at, _)| at)
+        .take_while(|at| *at <= length)
+        .last();
     if text.len() > length {
         text.truncate(end.unwrap_or(0));
     }

@@ -6,9 +6,8 @@ use crate::flaw::Flaw::{
 use crate::flaw::{handle, store_info};
 use crate::mutant::mutants;
 use broker_api::{
-    BrokerOptions, Error, ErrorKind,
-    Initialized, ListObjects, ListingQuery, ObjectRecord, ObjectRow, Outcome,
-    Timestamp, TimestampText,
+    BrokerOptions, Error, ErrorKind, Initialized, ListObjects, ListingQuery, ObjectRecord,
+    ObjectRow, Outcome, Timestamp, TimestampText,
 };
 use broker_layers::{Answer, Call, Target};
 

@@ -14,17 +14,22 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used)]
 
+mod batches;
 mod concurrent;
 mod containers;
 mod creation;
+mod deleting;
+mod departure;
 mod engine;
 mod facts;
 mod flaw;
 mod life;
 mod listing;
+mod listing_filters;
 mod metadata;
 mod mutant;
 mod objects;
+mod reclaim;
 mod reopen;
 mod replication;
 mod report;
@@ -40,17 +45,22 @@ use std::process::ExitCode;
 fn mutants() -> impl Iterator<Item = &'static Mutant> {
     let files = [
         engine::MUTANTS,
+        departure::MUTANTS,
         reopen::MUTANTS,
         life::MUTANTS,
         creation::MUTANTS,
         facts::MUTANTS,
+        deleting::MUTANTS,
         timestamps::MUTANTS,
         metadata::MUTANTS,
         objects::MUTANTS,
+        batches::MUTANTS,
         containers::MUTANTS,
         rows::MUTANTS,
         listing::MUTANTS,
+        listing_filters::MUTANTS,
         replication::MUTANTS,
+        reclaim::MUTANTS,
         concurrent::MUTANTS,
     ];
     files.into_iter().flatten()
@@ -62,7 +72,10 @@ fn main() -> ExitCode {
         mutants().for_each(|mutant| println!("{}: test", mutant.name));
         return ExitCode::SUCCESS;
     }
-    let filters: Vec<_> = arguments.into_iter().filter(|a| !a.starts_with('-')).collect();
+    let filters: Vec<_> = arguments
+        .into_iter()
+        .filter(|a| !a.starts_with('-'))
+        .collect();
     let is_chosen = |mutant: &&Mutant| {
         let matches = |filter: &String| {
             mutant.name.contains(filter.as_str()) || mutant.breaks.contains(&filter.as_str())
@@ -70,7 +83,10 @@ fn main() -> ExitCode {
         filters.is_empty() || filters.iter().any(matches)
     };
     let chosen: Vec<_> = mutants().filter(is_chosen).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let verdicts = runtime.block_on(run::judge_all(chosen));
     let complaints = report::complaints(&verdicts, filters.is_empty());
     print!("{}", report::summary(&verdicts));

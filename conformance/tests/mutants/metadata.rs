@@ -20,7 +20,12 @@ fn limits(call: &mut Call, change: impl FnOnce(&mut MetadataLimits)) {
 
 /// What counts towards the limits of a careless engine.
 fn too_much(kept: usize, counted: impl Fn(&MetadataEntry) -> bool, metadata: &Metadata) -> bool {
-    metadata.entries().iter().filter(|entry| counted(entry)).count() > kept
+    metadata
+        .entries()
+        .iter()
+        .filter(|entry| counted(entry))
+        .count()
+        > kept
 }
 
 fn refused() -> Error {

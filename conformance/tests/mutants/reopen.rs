@@ -1,7 +1,7 @@
 //! What is found again after the engine was closed and opened.
 
 use crate::flaw::Flaw::{
-    AccountFacts, Answers, ContainerFacts, ContainerCounts, Facts, Lists, Reopened, Rows,
+    AccountFacts, Answers, ContainerCounts, ContainerFacts, Facts, Lists, Reopened, Rows,
 };
 use crate::mutant::mutants;
 use broker_api::{Location, PolicyIndex, Reported, RollingHash, RowId, SyncPoint};

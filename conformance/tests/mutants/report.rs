@@ -14,7 +14,10 @@ fn percent(part: usize, whole: usize) -> f64 {
 }
 
 fn rate(verdicts: &[Verdict]) -> (usize, usize, f64) {
-    let killed = verdicts.iter().filter(|verdict| verdict.is_killed()).count();
+    let killed = verdicts
+        .iter()
+        .filter(|verdict| verdict.is_killed())
+        .count();
     (killed, verdicts.len(), percent(killed, verdicts.len()))
 }
 
@@ -23,8 +26,15 @@ pub(crate) fn summary(verdicts: &[Verdict]) -> String {
     let mut text = String::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.is_killed()) {
         let name = verdict.mutant.name;
-        for (clause, _) in verdict.killers.iter().filter(|(_, killer)| killer.is_none()) {
-            text.push_str(&format!("survives {clause}: {name}, {}\n", verdict.mutant.what()));
+        for (clause, _) in verdict
+            .killers
+            .iter()
+            .filter(|(_, killer)| killer.is_none())
+        {
+            text.push_str(&format!(
+                "survives {clause}: {name}, {}\n",
+                verdict.mutant.what()
+            ));
         }
     }
     let (killed, all, percent) = rate(verdicts);
@@ -35,7 +45,9 @@ pub(crate) fn summary(verdicts: &[Verdict]) -> String {
 /// What is wrong with the verdicts; `whole` when they are of all mutants.
 pub(crate) fn complaints(verdicts: &[Verdict], whole: bool) -> Vec<String> {
     let reason = |verdict: &Verdict| {
-        let expected = SURVIVORS.iter().find(|(name, _)| *name == verdict.mutant.name);
+        let expected = SURVIVORS
+            .iter()
+            .find(|(name, _)| *name == verdict.mutant.name);
         expected.map(|(_, reason)| *reason)
     };
     let mut complaints = Vec::new();
@@ -61,7 +73,10 @@ pub(crate) fn complaints(verdicts: &[Verdict], whole: bool) -> Vec<String> {
 fn complaints_of_all(verdicts: &[Verdict]) -> Vec<String> {
     let mut complaints = Vec::new();
     for clause in contract::clause_numbers() {
-        if !verdicts.iter().any(|verdict| verdict.mutant.breaks.contains(&clause)) {
+        if !verdicts
+            .iter()
+            .any(|verdict| verdict.mutant.breaks.contains(&clause))
+        {
             complaints.push(format!("{clause} has no mutant"));
         }
     }
@@ -72,7 +87,9 @@ fn complaints_of_all(verdicts: &[Verdict]) -> Vec<String> {
     }
     let (killed, all, percent) = rate(verdicts);
     if percent < REQUIRED {
-        complaints.push(format!("{killed} of {all} is less than {REQUIRED} per cent"));
+        complaints.push(format!(
+            "{killed} of {all} is less than {REQUIRED} per cent"
+        ));
     }
     complaints.extend(compare(&as_json(verdicts)));
     complaints
@@ -83,7 +100,9 @@ fn as_json(verdicts: &[Verdict]) -> String {
     let of_clause = |clause: &str| -> Vec<Value> {
         let breaking = verdicts.iter().flat_map(|verdict| {
             let killers = verdict.killers.iter();
-            killers.filter(|(broken, _)| *broken == clause).map(move |(_, killer)| (verdict, killer))
+            killers
+                .filter(|(broken, _)| *broken == clause)
+                .map(move |(_, killer)| (verdict, killer))
         });
         let entry = |(verdict, killer): (&Verdict, &Option<String>)| {
             json!({
@@ -108,13 +127,12 @@ fn as_json(verdicts: &[Verdict]) -> String {
 }
 
 fn compare(made: &str) -> Option<String> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("reports/mutants.json");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("mutants.json");
     if std::env::var_os("APUS_BLESS").is_some() {
         std::fs::write(&path, made).unwrap();
         return None;
     }
     let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
-    (checked_in != made).then(|| {
-        "reports/mutants.json is another: run 'make mutants' and review the change".to_owned()
-    })
+    (checked_in != made)
+        .then(|| "mutants.json is another: run 'make mutants' and review the change".to_owned())
 }

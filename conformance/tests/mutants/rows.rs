@@ -4,12 +4,15 @@ use crate::flaw::Flaw::{Answers, Asks, ContainerFacts, Plays};
 use crate::flaw::{container_info, object_rows};
 use crate::mutant::mutants;
 use broker_api::{
-    ContainerMarks, DeletedFilter, ListObjects, ListingQuery, MergeOptions, ObjectRow, PolicyFilter,
-    PolicyIndex, RemoveObjects, RowFilter, RowId, Timestamp,
+    ContainerMarks, DeletedFilter, ListObjects, ListingQuery, MergeOptions, ObjectRow,
+    PolicyFilter, PolicyIndex, RemoveObjects, RowFilter, RowId, Timestamp,
 };
 use broker_layers::{Answer, Call};
 
-fn object_answer(answer: &mut broker_api::Result<Answer>, change: impl FnOnce(&mut Vec<ObjectRow>)) {
+fn object_answer(
+    answer: &mut broker_api::Result<Answer>,
+    change: impl FnOnce(&mut Vec<ObjectRow>),
+) {
     if let Ok(Answer::Objects(rows)) = answer {
         change(rows);
     }

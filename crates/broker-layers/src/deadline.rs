@@ -90,9 +90,8 @@ impl Layer for Deadline {
 /// Plays a call in a task of its own, which goes on when nobody waits for it any more.
 pub(crate) async fn run_to_its_end(target: Target, call: Call, visitor: Visitor) -> Result<Answer> {
     let running = tokio::spawn(async move { target.play(call, visitor).await });
-    let panicked = |error| {
-        Err(Error::new(ErrorKind::Internal, "the operation did not end").caused_by(error))
-    };
+    let panicked =
+        |error| Err(Error::new(ErrorKind::Internal, "the operation did not end").caused_by(error));
     running.await.unwrap_or_else(panicked)
 }
 

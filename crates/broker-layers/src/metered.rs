@@ -49,7 +49,11 @@ impl Metered {
     pub fn over(engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
         describe_counter!(OPERATIONS, Unit::Count, "Operations on stores that ended");
         describe_counter!(ERRORS, Unit::Count, "Operations on stores that failed");
-        describe_histogram!(SECONDS, Unit::Seconds, "Time that operations on stores took");
+        describe_histogram!(
+            SECONDS,
+            Unit::Seconds,
+            "Time that operations on stores took"
+        );
         let name = engine.name().to_owned();
         let meter = |operation: &Operation| Meter {
             count: counter!(OPERATIONS, "engine" => name.clone(), "operation" => operation.as_str()),

@@ -180,12 +180,20 @@ async fn play_on_broker(broker: &dyn Broker, call: Call) -> Result<Answer> {
 }
 
 fn snapshot(broker: &dyn Broker) -> Result<&dyn Snapshot> {
-    let absent = || Error::new(ErrorKind::Unsupported, "the engine has no whole-store copies");
+    let absent = || {
+        Error::new(
+            ErrorKind::Unsupported,
+            "the engine has no whole-store copies",
+        )
+    };
     broker.snapshot().ok_or_else(absent)
 }
 
 /// A layer that sends a call where it does not belong has a defect.
 fn misplaced(call: &Call) -> Error {
-    let message = format!("a layer played {} where it does not belong", call.operation());
+    let message = format!(
+        "a layer played {} where it does not belong",
+        call.operation()
+    );
     Error::new(ErrorKind::Internal, message)
 }
