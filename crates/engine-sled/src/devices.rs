@@ -12,13 +12,9 @@ use rustix::io::Errno;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// The folder of this engine on a device.
 const FOLDER: &str = "apus-sled";
-
-/// sled's threads may keep a database that was just closed for a moment longer.
-const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens the engine behind the asynchronous contract. Databases are opened when they are first used.
 ///
@@ -85,18 +81,13 @@ impl SledDevices {
             .cache_capacity(self.options.cache_capacity_mb << 20)
             // Every commit is flushed before it is acknowledged.
             .flush_every_ms(None);
-        let patience = Instant::now() + CLOSING_TIMEOUT;
-        loop {
-            match config.open() {
-                // sled cannot lock its file. We hold our own lock, so only what this process closed
-                // itself can be in the way.
-                Err(sled::Error::Io(error))
-                    if error.kind() == std::io::ErrorKind::Other && Instant::now() < patience =>
-                {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                opened => return Ok(opened?),
+        match config.open() {
+            // sled cannot lock its file. We hold our own lock, so only what this process closed itself can
+            // be in the way.
+            Err(sled::Error::Io(error)) if error.kind() == std::io::ErrorKind::Other => {
+                Err(Failure::InUse(path.to_owned()))
             }
+            opened => Ok(opened?),
         }
     }
 }
@@ -107,16 +98,10 @@ fn lock(folder: &Path) -> Attempt<fs::File> {
     let mut options = fs::OpenOptions::new();
     let options = options.create(true).truncate(false).write(true);
     let file = options.open(&path).at("open", &path)?;
-    let patience = Instant::now() + CLOSING_TIMEOUT;
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK) if Instant::now() < patience => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(Errno::WOULDBLOCK) => return Err(Failure::InUse(folder.to_owned())),
-            Err(errno) => return Err(errno).at("lock", &path),
-        }
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(Failure::InUse(folder.to_owned())),
+        Err(errno) => Err(errno).at("lock", &path),
     }
 }
 
