@@ -25,6 +25,7 @@ use broker_api::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -128,11 +129,10 @@ impl Trial {
     fn walk<S: OrderedStore>(&mut self, store: &Arc<S>) {
         let view = done("view", store.view());
         let (a, b) = (self.random.key(), self.random.key());
-        let range = match a.cmp(&b) {
-            std::cmp::Ordering::Equal => return,
-            std::cmp::Ordering::Less => a..b,
-            std::cmp::Ordering::Greater => b..a,
-        };
+        if a == b {
+            return;
+        }
+        let range = if a < b { a..b } else { b..a };
         let walk = match self.random.below(2) {
             0 => Walk::Up,
             _ => Walk::Down,
@@ -242,28 +242,33 @@ fn an_open_view_keeps_no_writer_waiting<S: OrderedStore>(store: &Arc<S>) {
 /// A reader sees all of a batch or nothing of it, whenever he looks.
 fn batches_show_as_a_whole<S: OrderedStore>(store: &Arc<S>) {
     const KEYS: u8 = 16;
+    const LOOKS: u32 = 500;
     let batch = |number: u32| {
         let keys = (0..KEYS).map(|i| (vec![0x40, i * 8], Some(number.to_be_bytes().to_vec())));
         keys.collect::<Batch>()
     };
     done("apply", store.apply(batch(0)));
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            for number in 1..200 {
+    let enough = AtomicBool::new(false);
+    let parts = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..100_000 {
+                if enough.load(Ordering::Relaxed) {
+                    return;
+                }
                 done("apply", store.apply(batch(number)));
             }
         });
-        while !writer.is_finished() {
+        let look = |_| {
             let view = done("view", store.view());
             let seen = collect(&view, &[0x40]..&[0x41], Walk::Up);
             let numbers: BTreeSet<_> = seen.into_iter().map(|(_, number)| number).collect();
-            assert_eq!(
-                numbers.len(),
-                1,
-                "a view shows a part of a batch: {numbers:02x?}"
-            );
-        }
+            (numbers.len() != 1).then_some(numbers)
+        };
+        let parts = (0..LOOKS).find_map(look);
+        enough.store(true, Ordering::Relaxed);
+        parts
     });
+    assert_eq!(parts, None, "a view shows parts of batches");
 }
 
 fn all_in(view: impl View, walk: Walk) -> Vec<(Vec<u8>, Vec<u8>)> {
