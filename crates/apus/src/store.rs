@@ -21,7 +21,9 @@ pub(crate) struct Found {
 /// Finds the store of `args` and opens its engine.
 pub(crate) async fn find(registry: &Registry, args: &StoreArgs) -> Result<Found, Failure> {
     let (devices, swift_dir) = folders(&args.data, &args.devices, &args.swift_dir);
-    let policies = SwiftConf::load(&swift_dir)
+    let conf = SwiftConf::load(&swift_dir);
+    let policies = conf
+        .as_ref()
         .map_or_else(|_| Policies::legacy(), |conf| conf.policies.clone());
     if let Some((devices, location)) = from_path(&args.target) {
         let engine = registry.open(&args.engine, &EngineSetup::new(devices))?;
@@ -32,39 +34,38 @@ pub(crate) async fn find(registry: &Registry, args: &StoreArgs) -> Result<Found,
         });
     }
     let engine = registry.open(&args.engine, &EngineSetup::new(&devices))?;
-    let location = locate(engine.as_ref(), &devices, &swift_dir, &args.target).await?;
-    Ok(Found {
-        engine,
-        location,
-        policies,
-    })
-}
-
-/// Finds a store by its location, or by its name on any device.
-pub(crate) async fn locate(
-    engine: &dyn Engine,
-    devices: &Path,
-    swift_dir: &Path,
-    target: &str,
-) -> Result<Location, Failure> {
-    if let Some(location) = from_parts(target) {
-        return Ok(location);
+    if let Some(location) = from_parts(&args.target) {
+        return Ok(Found {
+            engine,
+            location,
+            policies,
+        });
     }
-    let conf = SwiftConf::load(swift_dir)?;
+    let conf = conf?;
     let hash_path = HashPath::new(conf.hash_path_prefix, conf.hash_path_suffix);
-    let name = target.trim_start_matches('/');
-    let (kind, hash) = match name.split_once('/') {
+    let (kind, hash) = match args.target.trim_start_matches('/').split_once('/') {
         Some((account, container)) => (
             StoreKind::Container,
             hash_path.container(account, container),
         ),
-        None => (StoreKind::Account, hash_path.account(name)),
+        None => (
+            StoreKind::Account,
+            hash_path.account(args.target.trim_start_matches('/')),
+        ),
     };
-    search(engine, devices, kind, hash).await?.ok_or_else(|| {
-        Failure::new(format!(
-            "no {kind} {target:?} on any device in {}; name another folder with --data or --devices",
-            devices.display()
-        ))
+    let location = search(engine.as_ref(), &devices, kind, hash)
+        .await?
+        .ok_or_else(|| {
+            Failure::new(format!(
+                "no {kind} {:?} on any device in {}; name another folder with --data or --devices",
+                args.target,
+                devices.display()
+            ))
+        })?;
+    Ok(Found {
+        engine,
+        location,
+        policies,
     })
 }
 
@@ -115,16 +116,6 @@ pub(crate) fn from_parts(target: &str) -> Option<Location> {
     Location::new(kind_of(kind)?, device, partition, NameHash::parse(hash)?)
 }
 
-/// The names in a folder of devices, in order.
-pub(crate) fn devices_in(devices: &Path) -> Result<Vec<String>, Failure> {
-    let mut names: Vec<String> = std::fs::read_dir(devices)
-        .map_err(|e| Failure::new(format!("cannot read {}: {e}", devices.display())))?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    Ok(names)
-}
-
 /// Looks through all devices, store by store.
 async fn search(
     engine: &dyn Engine,
@@ -132,7 +123,12 @@ async fn search(
     kind: StoreKind,
     hash: NameHash,
 ) -> Result<Option<Location>, Failure> {
-    for device in devices_in(devices)? {
+    let mut names: Vec<String> = std::fs::read_dir(devices)
+        .map_err(|e| Failure::new(format!("cannot read {}: {e}", devices.display())))?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    for device in names {
         let mut after = None;
         loop {
             let page = engine.stores(&device, kind, after.as_ref(), PAGE).await?;
