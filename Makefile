@@ -9,7 +9,7 @@ CARGO_ALL := $(CARGO) --config $(shell scripts/rocksdb.sh --path)
 FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash swift-tests bench-first \
+.PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash convert swift-tests bench-first \
 	reports readme wire wire-reports
 
 # Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
@@ -36,7 +36,7 @@ setup-swift: setup
 	@python3 tests/swift/python_env.py
 
 # Everything, in the order in which a defect shows soonest.
-test: check unit certify wire oracle crash swift-tests
+test: check unit certify wire oracle crash convert swift-tests
 	@echo "all tests passed"
 
 # Form, lints and documentation, as errors.
@@ -78,6 +78,11 @@ ROUNDS ?= 200
 crash: build
 	$(BIN)/broker-crash --rounds $(ROUNDS) --durability process --seed $(SEED)
 	$(BIN)/broker-crash --rounds $(ROUNDS) --durability disk --seed $(SEED)
+
+# Stores from engine to engine with kill -9 on the way, and back to Swift. The full journey:
+# make convert ARGS="--rows 5000000 --small 1000 --engines sqlite,rocksdb,sled,sqlite --kills 10"
+convert: build setup-swift
+	python3 tests/swift/convert_check.py --apus $(BIN)/apus $(ARGS)
 
 # Swift's own functional tests, the shared-files test and the tour, on real Swift over Apus.
 swift-tests: build setup-swift

@@ -82,7 +82,7 @@
 //! remove       batch: location ──► doomed entry;  drop the range of the number;  drop the entry
 //!              after a crash in between: the next opening goes on with the doomed entries
 //! restore      batch: restored entry, next number, stat record, metadata, sync points;
-//!              batch: rows and row log, for each page;
+//!              batches: rows and row log, a thousand rows at a time;
 //!              all rows are counted;  batch: restored entry ──► location
 //! ```
 //!
