@@ -9,7 +9,7 @@ CARGO_ALL := $(CARGO) --config $(shell scripts/rocksdb.sh --path)
 FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash swift-tests bench-first \
+.PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash swift-tests bench-first bench-engines \
 	reports readme
 
 # Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
@@ -81,6 +81,12 @@ swift-tests: build setup-swift
 bench-first: build setup-swift
 	APUS_SWIFT_ENV="$$(python3 tests/swift/python_env.py)" \
 		$(BIN)/broker-bench --json $(CARGO_TARGET_DIR)/bench-first.json $(ARGS)
+
+# Engines without a server: pages behind a million deletions, a device of 100,000 containers, rates.
+bench-engines: build
+	$(BIN)/engine-bench head
+	$(BIN)/engine-bench stores --engine rocksdb
+	$(BIN)/engine-bench rates
 
 # The table of engines in README.md, from the reports.
 readme:

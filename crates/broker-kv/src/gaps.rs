@@ -228,6 +228,8 @@ fn split(known: &mut Vec<Gap>, key: &[u8]) {
     let Some(gap) = known.get_mut(at).filter(|gap| gap.range.start.as_slice() <= key) else {
         return;
     };
+    // Each half has half the cost, so that splitting and joining again does not make it grow.
+    gap.cost /= 2;
     let mut above = gap.clone();
     above.range.start = after(key);
     gap.range.end = key.to_vec();
@@ -248,7 +250,7 @@ fn insert(known: &mut Vec<Gap>, mut gap: Gap) {
         gap.range.start = gap.range.start.min(other.range.start);
         gap.range.end = gap.range.end.max(other.range.end);
         gap.since = gap.since.max(other.since);
-        gap.cost += other.cost;
+        gap.cost = gap.cost.saturating_add(other.cost);
     }
     known.insert(from, gap);
     forget(known);
