@@ -10,7 +10,7 @@ FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
 .PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash convert swift-tests bench-first \
-	reports readme wire wire-reports
+	bench-engines reports readme wire wire-reports
 
 # Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
 # first time; without it nothing of RocksDB is built.
@@ -94,6 +94,12 @@ swift-tests: build setup-swift
 bench-first: build setup-swift
 	APUS_SWIFT_ENV="$$(python3 tests/swift/python_env.py)" \
 		$(BIN)/broker-bench --json $(CARGO_TARGET_DIR)/bench-first.json $(ARGS)
+
+# Engines without a server: pages behind a million deletions, a device of 100,000 containers, rates.
+bench-engines: build
+	$(BIN)/engine-bench head
+	$(BIN)/engine-bench stores --engine rocksdb
+	$(BIN)/engine-bench rates
 
 # The table of engines in README.md, from the reports.
 readme:
