@@ -17,7 +17,7 @@ pub enum Level {
     Reclaim,
     /// Many writers and readers on one store.
     Concurrent,
-    /// Crashes; no cases in this version of the contract.
+    /// What is left when the process was killed.
     Durable,
     /// Whole-store copies; no cases in this version of the contract.
     Snapshot,

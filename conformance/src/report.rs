@@ -3,6 +3,7 @@
 use crate::case::Level;
 use crate::contract;
 use crate::runner::Options;
+use broker_api::Durability;
 use serde_json::{Value, json};
 use std::fmt::{self, Write as _};
 use std::panic::Location;
@@ -81,6 +82,7 @@ pub struct Report {
     filtered: bool,
     cases: Vec<CaseReport>,
     unknown_exceptions: Vec<String>,
+    durability: Option<Durability>,
 }
 
 impl Report {
@@ -88,6 +90,7 @@ impl Report {
         options: &Options,
         cases: Vec<CaseReport>,
         unknown_exceptions: Vec<String>,
+        durability: Option<Durability>,
     ) -> Self {
         Self {
             engine: options.engine.clone(),
@@ -96,6 +99,7 @@ impl Report {
             filtered: !options.filters.is_empty(),
             cases,
             unknown_exceptions,
+            durability,
         }
     }
 
@@ -197,6 +201,7 @@ impl Report {
             "suite": format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
             "contract": broker_api::contract::VERSION,
             "engine": self.engine,
+            "durability": self.durability.map(Durability::as_str),
             "claims": self.claims.iter().map(|level| level.as_str()).collect::<Vec<_>>(),
             "levels": Level::ALL.map(level).to_vec(),
             "cases": self.cases.iter().map(case).collect::<Vec<Value>>(),
@@ -215,6 +220,14 @@ impl Report {
         Ok(path)
     }
 
+    /// What the durable level stands for: no case can cut the power.
+    fn survived(&self) -> &'static str {
+        match self.durability {
+            Some(Durability::Disk) => "process crash; disk is stated, not tried here",
+            _ => "process crash",
+        }
+    }
+
     fn certified_text(&self, level: Level, totals: &Totals) -> String {
         if level != Level::Core && !self.claims.contains(&level) {
             return "not claimed".into();
@@ -223,7 +236,10 @@ impl Report {
             return "not judged: filtered".into();
         }
         if self.is_certified(level) {
-            return "yes".into();
+            return match level {
+                Level::Durable => format!("yes   {}", self.survived()),
+                _ => "yes".into(),
+            };
         }
         if totals.cases == 0 {
             return "no    no cases".into();

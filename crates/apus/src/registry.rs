@@ -98,7 +98,12 @@ impl Registry {
         registry.register(EngineEntry {
             name: "sqlite",
             summary: "Swift's own files; the default",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            claims: &[
+                Level::Replication,
+                Level::Reclaim,
+                Level::Concurrent,
+                Level::Durable,
+            ],
             open: |setup| {
                 let mut options = engine_sqlite::SqliteOptions::from_settings(&setup.settings)?;
                 options.devices.clone_from(&setup.devices);
@@ -116,7 +121,12 @@ impl Registry {
         registry.register(EngineEntry {
             name: "sled",
             summary: "pure Rust, experimental",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+            claims: &[
+                Level::Replication,
+                Level::Reclaim,
+                Level::Concurrent,
+                Level::Durable,
+            ],
             open: |setup| {
                 let mut options = engine_sled::SledOptions::from_settings(&setup.settings)?;
                 options.devices.clone_from(&setup.devices);

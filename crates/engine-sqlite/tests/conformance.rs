@@ -11,6 +11,11 @@ fn main() -> ExitCode {
             .with_durability(broker_api::Durability::Disk);
         engine_sqlite::open(options, &Default::default())
     })
-    .claims(&[Level::Replication, Level::Reclaim, Level::Concurrent])
+    .claims(&[
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+        Level::Durable,
+    ])
     .run()
 }
