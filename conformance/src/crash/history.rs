@@ -212,26 +212,23 @@ impl Maker {
         from_peer.then(|| format!("peer-{}", self.rng.below(3)))
     }
 
-    /// A store that exists, or its creation.
-    fn existing(&mut self, kind: StoreKind) -> Result<u64, Op> {
+    /// A store of a kind, there or not.
+    fn place(&mut self, kind: StoreKind) -> Place {
         let bound = match kind {
             StoreKind::Account => ACCOUNTS,
             StoreKind::Container => CONTAINERS,
         };
-        let place = (kind, self.rng.below(bound));
-        match self.world.exists(place) {
-            true => Ok(place.1),
-            false => Err(Op::Create(place, self.tick())),
-        }
+        (kind, self.rng.below(bound))
     }
 
     /// A batch for a container or an account.
     fn batch(&mut self) -> Op {
         let kind = *self.rng.pick(&[StoreKind::Account, StoreKind::Container]);
-        let number = match self.existing(kind) {
-            Ok(number) => number,
-            Err(create) => return create,
-        };
+        let place = self.place(kind);
+        if !self.world.exists(place) {
+            return Op::Create(place, self.tick());
+        }
+        let number = place.1;
         let (count, source) = (20 + self.rng.below(80), self.source());
         match kind {
             StoreKind::Container => Op::MergeObjects(number, self.objects(count, "o", 150), source),
@@ -243,13 +240,14 @@ impl Maker {
     fn store(&mut self) -> Op {
         let kind = *self.rng.pick(&[StoreKind::Account, StoreKind::Container]);
         let synced = (self.rng.below(CONTAINERS), self.rng.one_in(2));
-        let number = match self.existing(kind) {
-            Ok(number) => number,
-            Err(create) => return create,
-        };
+        let place = self.place(kind);
+        if !self.world.exists(place) {
+            return Op::Create(place, self.tick());
+        }
+        let number = place.1;
         match (self.rng.below(6), kind) {
-            (0, _) => Op::Remove((kind, number)),
-            (1, _) => Op::Quarantine((kind, number)),
+            (0, _) => Op::Remove(place),
+            (1, _) => Op::Quarantine(place),
             (2 | 3, _) => Op::SetSynced(synced.0, synced.1),
             (_, StoreKind::Container) => Op::MergeObjects(number, self.objects(1, "o", 9), None),
             (_, StoreKind::Account) => Op::MergeReports(number, self.reports(1, "c", 9), None),
@@ -263,14 +261,15 @@ impl Maker {
             StoreKind::Container,
             StoreKind::Container,
         ]);
-        let number = match self.existing(kind) {
-            Ok(number) => number,
-            Err(create) => return create,
-        };
+        let place = self.place(kind);
+        if !self.world.exists(place) {
+            return Op::Create(place, self.tick());
+        }
+        let number = place.1;
         match (self.rng.below(10), kind) {
             (0, _) => self.store(),
-            (1 | 2, _) => self.facts((kind, number)),
-            (3, _) => self.identity((kind, number)),
+            (1 | 2, _) => self.facts(place),
+            (3, _) => self.identity(place),
             (4 | 5, StoreKind::Container) => self.container(number),
             (6, StoreKind::Container) => {
                 let (count, source) = (1 + self.rng.below(20), self.source());
