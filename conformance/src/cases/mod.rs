@@ -4,6 +4,7 @@ mod absent;
 mod batches;
 mod concurrent;
 mod containers;
+mod durable;
 mod engine;
 mod goldens;
 mod laws;
@@ -12,6 +13,7 @@ mod listing;
 mod marks;
 mod metadata;
 mod objects;
+mod overlapping;
 mod policies;
 mod reclaim;
 mod reopen;
@@ -59,6 +61,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         reclaim::CASES,
         snapshot::CASES,
         concurrent::CASES,
+        overlapping::CASES,
+        durable::CASES,
     ];
     files.into_iter().flatten().copied()
 }

@@ -19,11 +19,12 @@ pub(crate) const OPTIONAL: &[LeftOut] = &[
     },
 ];
 
-/// What every engine claims.
+/// What an engine claims that keeps its stores on a device.
 const CLAIMS: &[Level] = &[
     Level::Replication,
     Level::Reclaim,
     Level::Concurrent,
+    Level::Durable,
     Level::Snapshot,
 ];
 
@@ -63,7 +64,12 @@ fn memory() -> EngineEntry {
     EngineEntry {
         summary: "the reference; forgets everything at exit",
         durability: &[Memory],
-        claims: CLAIMS,
+        claims: &[
+            Level::Replication,
+            Level::Reclaim,
+            Level::Concurrent,
+            Level::Snapshot,
+        ],
         report: reports::of("memory"),
         ..EngineEntry::new("memory", |setup| {
             broker_runtime::settings::Settings::read("memory", &[], &setup.settings)?;
