@@ -6,6 +6,7 @@ use broker_conformance::{Level, Options, Scratch, Subject, run};
 use broker_layers::{Deadline, Faulty, Limits, Metered, Mirror, Odds};
 use broker_runtime::RuntimeOptions;
 use engine_memory::MemoryDisk;
+use engine_sled::SledOptions;
 use engine_sqlite::SqliteOptions;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ type Opened = Result<Arc<dyn Engine>, String>;
 /// An engine in layers, by name.
 struct Layers(&'static str, fn(&Scratch) -> Opened);
 
-const ALL: [Layers; 6] = [
+const ALL: [Layers; 7] = [
     Layers("mirror of memory and memory", |scratch| {
         // One disk for each side; both are kept for when the engine is opened again.
         let (one, other) = scratch.keep(|| (MemoryDisk::new(), MemoryDisk::new()));
@@ -27,6 +28,9 @@ const ALL: [Layers; 6] = [
     }),
     Layers("mirror of memory and sqlite", |scratch| {
         Ok(Mirror::beside(sqlite(scratch)?).over(memory(scratch)?))
+    }),
+    Layers("mirror of sled and memory", |scratch| {
+        Ok(Mirror::beside(memory(scratch)?).over(sled(scratch)?))
     }),
     Layers("deadline", |scratch| {
         let limits = Limits::all(Duration::from_secs(60));
@@ -51,6 +55,13 @@ fn sqlite(scratch: &Scratch) -> Opened {
     engine_sqlite::open(options, &RuntimeOptions::default()).map_err(|error| error.to_string())
 }
 
+fn sled(scratch: &Scratch) -> Opened {
+    let options = SledOptions::new(scratch.path())
+        .with_mount_check(false)
+        .with_cache_capacity_mb(8);
+    engine_sled::open(options, &RuntimeOptions::default()).map_err(|error| error.to_string())
+}
+
 #[async_trait]
 impl Subject for Layers {
     async fn open(&self, scratch: &Scratch) -> Opened {
@@ -69,7 +80,9 @@ async fn main() -> ExitCode {
         let mut options = Options::new(layers.0);
         options.claims = vec![Level::Replication, Level::Reclaim, Level::Concurrent];
         options.filters = arguments.clone();
-        options.filters.retain(|argument| !argument.starts_with('-'));
+        options
+            .filters
+            .retain(|argument| !argument.starts_with('-'));
         let report = run(Arc::new(layers), &options, |_| {}).await;
         for failure in report.failures() {
             eprintln!("{}: {}", failure.name, failure.reason);
