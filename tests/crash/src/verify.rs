@@ -59,6 +59,9 @@ fn list(connection: &mut Connection) -> Result<BTreeMap<String, u64>, String> {
         let page = connection
             .request("GET", &target, &[], b"")
             .map_err(|e| e.to_string())?;
+        if page.status != 200 {
+            return Err(format!("the listing was answered {}", page.status));
+        }
         let page: Vec<Value> = serde_json::from_slice(&page.body).map_err(|e| e.to_string())?;
         let Some(last) = page.last() else {
             return Ok(listed);

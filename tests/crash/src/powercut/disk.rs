@@ -436,3 +436,7 @@ fn torn(file: &Synced<Vec<u8>, Change>, cut: &mut Cut<'_>) -> Vec<u8> {
     }
     content
 }
+
+#[cfg(test)]
+#[path = "disk_tests.rs"]
+mod tests;
