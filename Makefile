@@ -68,10 +68,11 @@ wire-reports: build setup-swift
 
 # A longer differential run than the one in `unit`; more with OPERATIONS=200000 SEED=…
 OPERATIONS ?= 40000
+ORACLE_ENGINES ?= memory sqlite rocksdb sled
 SEED ?= $(shell date +%s)
 oracle: build setup-swift
 	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \
-		$(BIN)/broker-oracle --engine memory --engine sqlite --operations $(OPERATIONS) --seed $(SEED)
+		$(BIN)/broker-oracle $(addprefix --engine ,$(ORACLE_ENGINES)) --operations $(OPERATIONS) --seed $(SEED)
 
 # kill -9, and cuts of the power, while 32 connections write: every engine that is compiled in, at every
 # durability that it has. ROUNDS=200 for a long run.
@@ -85,10 +86,13 @@ convert: build setup-swift
 	python3 tests/swift/convert_check.py --apus $(BIN)/apus $(ARGS)
 
 # Swift's own functional tests, the shared-files test and the tour, on real Swift over Apus.
+SWIFT_ENGINES ?= sqlite rocksdb sled
 swift-tests: build setup-swift
 	python3 tests/swift/shared_files.py --apus $(BIN)/apus
 	examples/real-swift/run.sh --once --apus $(BIN)/apus
-	python3 tests/swift/functional.py --apus $(BIN)/apus
+	for engine in $(SWIFT_ENGINES); do \
+		python3 tests/swift/functional.py --apus $(BIN)/apus --engine $$engine || exit 1; \
+	done
 
 # First figures beside stock Swift, measured in turns on this machine.
 bench-first: build setup-swift
