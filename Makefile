@@ -7,7 +7,7 @@ CARGO := cargo
 BIN := $(CARGO_TARGET_DIR)/release
 
 .PHONY: run test build setup setup-swift check unit certify oracle crash swift-tests bench-first \
-	reports readme
+	reports mutants readme
 
 # Serves accounts and containers from ./apus-data until interrupted.
 run: setup
@@ -48,6 +48,10 @@ certify: build
 
 reports: build
 	scripts/certify.sh write
+
+# Engines with one flaw each: which case notices, and the kill rate in conformance/mutants.json.
+mutants: setup
+	APUS_BLESS=1 $(CARGO) test --release --package broker-conformance --test mutants
 
 # A longer differential run than the one in `unit`; more with OPERATIONS=200000 SEED=…
 OPERATIONS ?= 40000
