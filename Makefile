@@ -10,7 +10,7 @@ FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
 .PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash convert swift-tests bench-first \
-	bench-engines reports readme wire wire-reports
+	bench-engines reports mutants readme wire wire-reports
 
 # Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
 # first time; without it nothing of RocksDB is built.
@@ -65,6 +65,10 @@ wire: build setup-swift
 
 wire-reports: build setup-swift
 	scripts/certify_wire.sh write $(WIRE_ENGINES)
+
+# Engines with one flaw each: which case notices, and the kill rate in conformance/mutants.json.
+mutants: setup
+	APUS_BLESS=1 $(CARGO) test --release --package broker-conformance --test mutants
 
 # A longer differential run than the one in `unit`; more with OPERATIONS=200000 SEED=…
 OPERATIONS ?= 40000
