@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/apus/target
 CARGO := cargo
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: run test build setup setup-swift check unit certify oracle crash swift-tests bench-first \
+.PHONY: run test build setup setup-swift check unit certify third-party oracle crash swift-tests bench-first \
 	reports readme
 
 # Serves accounts and containers from ./apus-data until interrupted.
@@ -27,7 +27,7 @@ setup-swift: setup
 	@python3 tests/swift/python_env.py
 
 # Everything, in the order in which a defect shows soonest.
-test: check unit certify oracle crash swift-tests
+test: check unit certify third-party oracle crash swift-tests
 	@echo "all tests passed"
 
 # Form, lints and documentation, as errors.
@@ -48,6 +48,10 @@ certify: build
 
 reports: build
 	scripts/certify.sh write
+
+# An engine from elsewhere: built on what is published, certified, and served.
+third-party: build
+	scripts/third_party.sh check
 
 # A longer differential run than the one in `unit`; more with OPERATIONS=200000 SEED=…
 OPERATIONS ?= 40000
