@@ -16,7 +16,8 @@ LEVELS = ["core", "replication", "reclaim", "durable", "concurrent", "snapshot",
 REPORTS = ["conformance/reports/*.json", "examples/third-party-engine/redb.json"]
 ABOUT = {
     "memory": ("the reference and oracle; forgets everything at exit", "crates/engine-memory"),
-    "redb": ("an engine from elsewhere, in a workspace of its own: the example for authors", "examples/third-party-engine"),
+    "redb": ("an engine from elsewhere, in a workspace of its own; the example for authors", "examples/third-party-engine"),
+    "rocksdb": ("large containers and high rates; one database per device", "crates/engine-rocksdb"),
     "sled": ("pure Rust, one database per device; experimental", "crates/engine-sled"),
     "sqlite": ("Swift's own files, the default; usable by Python Swift at the same time", "crates/engine-sqlite"),
 }

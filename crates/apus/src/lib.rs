@@ -19,6 +19,8 @@
 mod built_in;
 mod certify;
 mod cli;
+mod convert;
+mod dump_keys;
 mod engines;
 mod info;
 mod list;
@@ -34,7 +36,8 @@ mod signals;
 mod store;
 
 pub use registry::{
-    EngineEntry, EngineFailure, EngineSetup, LeftOut, OnDevice, OpenEngine, Registry, RegistryError,
+    DumpEngine, EngineEntry, EngineFailure, EngineSetup, LeftOut, OnDevice, OpenEngine, Registry,
+    RegistryError,
 };
 
 use clap::Parser;
@@ -76,6 +79,7 @@ macro_rules! failure_from {
 
 failure_from!(
     broker_api::Error,
+    broker_copy::CopyError,
     ownership::OwnershipError,
     swift_conf::Error,
     std::io::Error,
@@ -95,6 +99,10 @@ pub fn run(registry: &Registry) -> ExitCode {
         }
         Command::Info(args) => info::run(registry, &args),
         Command::List(args) => list::run(registry, &args),
+        Command::DumpKeys(args) => dump_keys::run(registry, &args),
+        Command::Export(args) => convert::export(registry, &args),
+        Command::Import(args) => convert::import(registry, &args),
+        Command::Convert(args) => return convert::run(registry, &args),
         Command::Engines(args) => engines::run(registry, &args),
         Command::Certify(args) => return certify::run(registry, &args),
     };

@@ -200,7 +200,24 @@ pub fn transfer(registry: &Registry, device: &Path, from: &str, to: &EngineEntry
     if matches!(to.on_device, OnDevice::Swift(_)) && !has_data_of_others(registry, device, to)? {
         return remove_marker(device);
     }
-    let (made, marker) = (write_temporary(device, to.name)?, device.join(MARKER));
+    write_marker(device, to.name)
+}
+
+/// Writes down that a device is an engine's, Swift's own files included, before data of another engine is
+/// put beside its own. Without that, a conversion that was cut short would leave an unclear owner.
+///
+/// # Errors
+/// As [`check`], and when the marker cannot be written.
+pub fn hold(registry: &Registry, device: &Path, engine: &EngineEntry) -> Result<()> {
+    match check(registry, device, engine.name)? {
+        Some(owner) if owner.marked => Ok(()),
+        _ => write_marker(device, engine.name),
+    }
+}
+
+/// Writes the marker, or another in its place.
+fn write_marker(device: &Path, engine: &str) -> Result<()> {
+    let (made, marker) = (write_temporary(device, engine)?, device.join(MARKER));
     fs::rename(&made, &marker).at("make", &marker)?;
     sync(device)
 }

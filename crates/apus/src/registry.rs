@@ -8,6 +8,7 @@
 
 use broker_api::{Durability, Engine};
 use broker_conformance::Level;
+use broker_kv::{DumpKeys, DumpVisit};
 use broker_runtime::RuntimeOptions;
 use broker_runtime::settings::Setting;
 use engine_memory::MemoryDisk;
@@ -17,6 +18,9 @@ use std::sync::Arc;
 
 /// Why an engine could not be opened.
 pub type EngineFailure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Shows the keys of an engine; see [`broker_kv::dump_keys`].
+pub type DumpEngine = fn(&EngineSetup, &DumpKeys, &mut DumpVisit<'_>) -> Result<(), EngineFailure>;
 
 /// Opens an engine.
 pub type OpenEngine = fn(&EngineSetup) -> Result<Arc<dyn Engine>, EngineFailure>;
@@ -98,6 +102,8 @@ pub struct EngineEntry {
     pub report: Option<&'static str>,
     /// Opens it. Settings that it does not know must be refused.
     pub open: OpenEngine,
+    /// Shows its keys, for `apus dump-keys`; engines over `broker-kv` have this for a line.
+    pub dump: Option<DumpEngine>,
 }
 
 impl EngineEntry {
@@ -112,6 +118,7 @@ impl EngineEntry {
             on_device: OnDevice::Nothing,
             report: None,
             open,
+            dump: None,
         }
     }
 }

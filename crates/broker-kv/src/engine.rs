@@ -11,7 +11,7 @@ use broker_api::{
     ObjectRow, Outcome, PolicyStat, Reported, Result, RollingHash, RowId, StoreInfo, StoreKind,
     Timestamp, TimestampText,
 };
-use broker_runtime::sync::SyncEngine;
+use broker_runtime::sync::{Restore, SyncEngine};
 use broker_runtime::{Adapter, RuntimeOptions};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -151,7 +151,7 @@ impl<D: Devices> KvEngine<D> {
         }
     }
 
-    fn existing(&self, location: &Location) -> Result<Option<Arc<Device<D::Store>>>> {
+    pub(crate) fn existing(&self, location: &Location) -> Result<Option<Arc<Device<D::Store>>>> {
         self.device(location.device(), location.kind(), Presence::Existing)
     }
 
@@ -165,7 +165,7 @@ impl<D: Devices> KvEngine<D> {
     }
 
     /// The database of a device, made when there is none. The device must be there.
-    fn made(&self, location: &Location) -> Result<Arc<Device<D::Store>>> {
+    pub(crate) fn made(&self, location: &Location) -> Result<Arc<Device<D::Store>>> {
         // A device may have been unmounted since it was opened.
         let health = self.devices.health(location.device())?;
         let device = match health {
@@ -316,5 +316,9 @@ impl<D: Devices> SyncEngine for KvEngine<D> {
 
     fn device_health(&self, device: &str) -> Result<DeviceHealth> {
         self.devices.health(device)
+    }
+
+    fn restore(&self) -> Option<&dyn Restore> {
+        Some(self)
     }
 }

@@ -100,6 +100,19 @@ impl<'a> Settings<'a> {
         self.text(name).map(choose).transpose()
     }
 
+    /// A setting that is on or off, in any of the words that Swift's own files use, if it is set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for anything else.
+    pub fn truth(&self, name: &str) -> Result<Option<bool>> {
+        let read = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
+            "false" | "0" | "no" | "off" | "f" | "n" => Ok(false),
+            _ => Err(self.bad_value(name, "true or false")),
+        };
+        self.text(name).map(read).transpose()
+    }
+
     /// The error for a value that does not fit.
     pub fn bad_value(&self, name: &str, wanted: &str) -> Error {
         let (engine, value) = (self.engine, self.text(name).unwrap_or_default());

@@ -23,18 +23,6 @@ pub(crate) enum Failure {
         "the sled database stopped after a failure; make room or mend the device, then restart"
     )]
     Stopped(ErrorKind),
-    /// Another process uses the database.
-    #[error(
-        "{0} is open in another process; sled serves one process, so a server and its daemons must be one"
-    )]
-    InUse(PathBuf),
-    /// Something else wrote the folder.
-    #[error("{path} is not a database of this engine: {found}; it holds {wanted:?} when it is")]
-    Foreign {
-        path: PathBuf,
-        found: String,
-        wanted: &'static str,
-    },
 }
 
 pub(crate) type Attempt<T> = Result<T, Failure>;
@@ -84,10 +72,6 @@ impl From<Failure> for Error {
                 Error::new(ErrorKind::from(&source), message).caused_by(source)
             }
             Failure::Stopped(kind) => Error::new(kind, message).with_outcome(Outcome::NotApplied),
-            Failure::InUse(_) => {
-                Error::new(ErrorKind::Busy, message).with_outcome(Outcome::NotApplied)
-            }
-            Failure::Foreign { .. } => Error::new(ErrorKind::Unsupported, message),
         }
     }
 }

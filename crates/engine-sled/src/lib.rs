@@ -4,14 +4,13 @@
 //!
 //! ```text
 //! <devices>/<device>/apus-sled/<kind>s/
-//!     FORMAT     which sled wrote db/, since sled itself does not notice      format
-//!     LOCK       flock(2): one process at a time                              devices
-//!     db/        sled's files                                                 store
+//!     FORMAT     which sled wrote db/, since sled itself does not notice      broker_kv::Folder
+//!     LOCK       flock(2): one process at a time
+//!     db/        sled's files                                                 devices, store
 //! ```
 
 mod devices;
 mod error;
-mod format;
 mod options;
 mod store;
 

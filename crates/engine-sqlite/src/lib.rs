@@ -35,6 +35,7 @@ mod pickle;
 mod preallocate;
 mod records;
 mod replicate;
+mod restore;
 mod schema;
 mod store;
 mod synced;
