@@ -4,6 +4,7 @@ mod absent;
 mod batches;
 mod concurrent;
 mod containers;
+mod durable;
 mod engine;
 mod goldens;
 mod laws;
@@ -12,11 +13,13 @@ mod listing;
 mod marks;
 mod metadata;
 mod objects;
+mod overlapping;
 mod policies;
 mod reclaim;
 mod reopen;
 mod replication;
 mod rows;
+mod shown;
 mod snapshot;
 mod timestamps;
 mod values;
@@ -50,6 +53,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         listing::CASES,
         policies::CASES,
         marks::CASES,
+        shown::CASES,
         reopen::CASES,
         goldens::CASES,
         laws::CASES,
@@ -57,6 +61,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         reclaim::CASES,
         snapshot::CASES,
         concurrent::CASES,
+        overlapping::CASES,
+        durable::CASES,
     ];
     files.into_iter().flatten().copied()
 }

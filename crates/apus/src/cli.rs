@@ -23,13 +23,17 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// List the containers of an account or the objects of a container.
     List(ListArgs),
+    /// Print the keys and values of a key-value engine's database.
+    DumpKeys(DumpKeysArgs),
     /// Copy stores from one engine to another, verified; servers must be stopped.
     Convert(ConvertArgs),
     /// Write a store to a new file that Swift can use.
     Export(ExportArgs),
     /// Make a store from a file that Swift wrote.
     Import(ImportArgs),
-    /// Run the conformance suite against an engine.
+    /// List the engines: what they keep, what they were certified for, and their settings.
+    Engines(EnginesArgs),
+    /// Run the conformance suite against an engine, or against running servers.
     Certify(CertifyArgs),
 }
 
@@ -38,9 +42,9 @@ pub(crate) struct ServeArgs {
     /// Folder for devices and configuration; made when absent.
     #[arg(long, default_value = "apus-data")]
     pub(crate) data: PathBuf,
-    /// Engine that keeps the stores.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that keeps the stores [default: the one that the data belongs to, or sqlite].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
     /// Port of the account server.
     #[arg(long, default_value_t = 6202)]
     pub(crate) account_port: u16,
@@ -75,9 +79,9 @@ pub(crate) struct StoreArgs {
     /// Folder of swift.conf [default: /etc/swift].
     #[arg(short = 'd', long)]
     pub(crate) swift_dir: Option<PathBuf>,
-    /// Engine that keeps the store.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that keeps the store [default: the one that its device belongs to].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -123,10 +127,50 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CertifyArgs {
-    /// Engine to run the suite against.
+pub(crate) struct DumpKeysArgs {
+    /// Name of the device.
+    pub(crate) device: String,
+    /// Which of its databases.
+    #[arg(default_value = "containers", value_parser = ["accounts", "containers"])]
+    pub(crate) kind: String,
+    /// Engine that keeps the stores.
     #[arg(long)]
     pub(crate) engine: String,
+    /// Folder of the devices.
+    #[arg(long, default_value = "/srv/node")]
+    pub(crate) devices: PathBuf,
+    /// Only what one store holds, by its number, which the lines of locations show.
+    #[arg(long)]
+    pub(crate) store: Option<u64>,
+    /// The largest number of keys.
+    #[arg(long)]
+    pub(crate) limit: Option<u64>,
+    /// Print an object for each key: key and value in hexadecimal, and the text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnginesArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertifyArgs {
+    /// Engine to run the suite against.
+    #[arg(
+        long,
+        required_unless_present = "account_url",
+        conflicts_with = "account_url"
+    )]
+    pub(crate) engine: Option<String>,
+    #[command(flatten)]
+    pub(crate) servers: ServersArgs,
+    /// Cases that are known to fail: a name and a reason on each line.
+    #[arg(long)]
+    pub(crate) expect: Option<PathBuf>,
     /// Only cases whose name contains this; nothing is certified then.
     #[arg(long)]
     pub(crate) filter: Option<String>,
@@ -142,6 +186,31 @@ pub(crate) struct CertifyArgs {
     /// Name the cases and run none.
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// Running servers to certify over HTTP, in any language.
+///
+/// They must have storage policies 0 to 31. Stores are made under names of their own and left there.
+#[derive(Debug, Args)]
+pub(crate) struct ServersArgs {
+    /// Account server to run the suite against: http://127.0.0.1:6202
+    #[arg(long, requires = "container_url")]
+    pub(crate) account_url: Option<String>,
+    /// Container server to run the suite against: http://127.0.0.1:6201
+    #[arg(long, requires = "account_url")]
+    pub(crate) container_url: Option<String>,
+    /// A device of both servers; some cases need two.
+    #[arg(long, default_value = "sda1", requires = "account_url")]
+    pub(crate) device: Vec<String>,
+    /// Name and index of a storage policy; not needed where the name ends in - and the index.
+    #[arg(long, value_name = "NAME=INDEX", requires = "account_url")]
+    pub(crate) policy: Vec<String>,
+    /// Name of the servers in the report.
+    #[arg(long, default_value = "servers", requires = "account_url")]
+    pub(crate) name: String,
+    /// Report what HTTP does not show as failures, to write conformance/wire-cases.txt.
+    #[arg(long, hide = true, requires = "account_url")]
+    pub(crate) undeclared: bool,
 }
 
 /// Copies stores, rows and row numbers and all, and proves that the copies are equal.
@@ -210,7 +279,7 @@ pub(crate) struct ImportArgs {
     pub(crate) location: String,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// Engine that is to keep the store.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that is to keep the store [default: the one that the device belongs to, or sqlite].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
 }

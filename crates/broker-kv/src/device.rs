@@ -1,5 +1,6 @@
 //! One open database: which stores it has, who uses them, and how they come and go.
 
+use crate::gaps::Gaps;
 use crate::keys::{self, Number, StoreKeys, space};
 use crate::ordered::{Batch, OrderedStore, View, Walk};
 use crate::sync_group::SyncGroup;
@@ -31,6 +32,8 @@ pub(crate) struct StoreLock {
     /// Readers hold it shared; commits, only while they are applied, alone.
     rows: Arc<RwLock<()>>,
     gone: AtomicBool,
+    /// Where the store is known to hold no keys. Whoever changes them must say so here.
+    pub(crate) gaps: Arc<Gaps>,
 }
 
 impl StoreLock {

@@ -129,7 +129,10 @@
 mod change;
 mod describe;
 mod device;
+mod dump;
 mod engine;
+mod folder;
+mod gaps;
 mod keys;
 mod kinds;
 mod lanes;
@@ -137,12 +140,16 @@ mod memory;
 mod ordered;
 mod restore;
 mod row;
+mod sighted;
 mod store;
 mod sync_group;
+pub mod testing;
 mod value;
 
 pub use describe::describe_entry;
+pub use dump::{DumpKeys, DumpVisit, dump_keys};
 pub use engine::{Devices, KvEngine, Presence, open};
+pub use folder::Folder;
 pub use memory::{MemoryDevices, MemoryOrdered, MemoryView};
 pub use ordered::{Batch, Cursor, Description, OrderedStore, Pair, View, Views, Walk};
 pub use row::Row;

@@ -13,6 +13,7 @@ use crate::keys::{self, Number, StoreKeys, section};
 use crate::lanes::{Lane, as_str, first_lane, seek_all};
 use crate::ordered::{Cursor, OrderedStore, View, Views, Walk};
 use crate::row::{Row, RowKey, key_of};
+use crate::sighted::Sighted;
 use crate::value::{self, Reader, Writer, damaged};
 use broker_api::listing::{NameRange, Step};
 use broker_api::{
@@ -34,7 +35,7 @@ pub struct KvStore<S: OrderedStore, R: Row> {
     device: Arc<Device<S>>,
     lock: Arc<StoreLock>,
     keys: StoreKeys,
-    transaction: Transaction<S::View>,
+    transaction: Transaction<Sighted<S::View>>,
     rows: PhantomData<fn() -> R>,
 }
 
@@ -117,7 +118,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         }
     }
 
-    fn view(&self) -> Result<(&S::View, &Overlay)> {
+    fn view(&self) -> Result<(&Sighted<S::View>, &Overlay)> {
         match &self.transaction {
             Transaction::Read {
                 view, untouched, ..
@@ -127,16 +128,16 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         }
     }
 
-    pub(crate) fn change(&mut self) -> Result<&mut Change<S::View>> {
+    pub(crate) fn change(&mut self) -> Result<&mut Change<Sighted<S::View>>> {
         match &mut self.transaction {
             Transaction::Write(change) => Ok(change),
             _ => Err(no_transaction()),
         }
     }
 
-    fn begin_read(&self, timeout: Duration) -> Result<Transaction<S::View>> {
+    fn begin_read(&self, timeout: Duration) -> Result<Transaction<Sighted<S::View>>> {
         let guard = self.lock.read(timeout)?;
-        let view = self.device.view()?;
+        let view = Sighted::take(&self.lock.gaps, || self.device.view())?;
         let live = self.device.database().describe().views == Views::Live;
         Ok(Transaction::Read {
             view,
@@ -145,9 +146,9 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         })
     }
 
-    fn begin_write(&self, timeout: Duration) -> Result<Transaction<S::View>> {
+    fn begin_write(&self, timeout: Duration) -> Result<Transaction<Sighted<S::View>>> {
         let guard = self.lock.write(timeout)?;
-        let view = self.device.view()?;
+        let view = Sighted::take(&self.lock.gaps, || self.device.view())?;
         Ok(Transaction::Write(Box::new(Change {
             facts: read_facts(&view, self.keys)?,
             view,
@@ -159,7 +160,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         })))
     }
 
-    fn commit_change(&self, change: Change<S::View>) -> Result<()> {
+    fn commit_change(&self, change: Change<Sighted<S::View>>) -> Result<()> {
         let Change {
             mut overlay,
             facts,
@@ -181,10 +182,12 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
             return Ok(());
         }
         let database = self.device.database();
+        let applying = self.lock.gaps.commit(&batch);
         match database.describe().views {
             Views::Snapshot => database.apply(batch)?,
             Views::Live => self.lock.alone(timeout, || database.apply(batch))?,
         }
+        drop(applying);
         // The next writer may go on while this one waits for the sync.
         drop(guard);
         self.device.acknowledge()

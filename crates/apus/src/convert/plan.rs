@@ -3,12 +3,11 @@
 use super::place::Place;
 use super::report::Report;
 use crate::cli::ConvertArgs;
-use crate::store::{from_parts, from_path};
+use crate::store::{devices_in, locate};
 use crate::{Failure, chain};
-use broker_api::{Engine, HashPath, Location, StoreKind};
+use broker_api::{Engine, Location, StoreKind};
 use broker_copy::StoreBroker;
 use broker_runtime::device;
-use swift_conf::SwiftConf;
 
 /// How many stores one look at a device asks for.
 pub(super) const PAGE: usize = 1000;
@@ -41,10 +40,7 @@ impl Plan {
         report: &mut Report,
     ) -> Result<Self, Failure> {
         if let Some(store) = &args.store {
-            let location = match from_path(store) {
-                Some((_, location)) => location,
-                None => locate(source, place, store).await?,
-            };
+            let location = locate(source, &place.devices, &place.swift_dir, store).await?;
             let device = location.device().to_owned();
             let stores = vec![planned(source, location).await];
             return Ok(Self {
@@ -56,7 +52,7 @@ impl Plan {
             });
         }
         let mut devices = Vec::new();
-        for device in chosen(place, args.device.as_deref())? {
+        for device in chosen(place, args)? {
             match whole_device(source, &device).await {
                 Ok(plan) => devices.push(plan),
                 Err(error) => report.refused(&device, &chain(&error)),
@@ -81,23 +77,22 @@ impl Plan {
 }
 
 /// The device that was asked for, or all.
-fn chosen(place: &Place, asked: Option<&str>) -> Result<Vec<String>, Failure> {
-    let folder = place.devices.display();
-    let entries = std::fs::read_dir(&place.devices);
-    let entries = entries.map_err(|e| Failure::new(format!("cannot read {folder}: {e}")))?;
-    let mut found: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+fn chosen(place: &Place, args: &ConvertArgs) -> Result<Vec<String>, Failure> {
+    let found = devices_in(&place.devices)?.into_iter();
+    let found: Vec<_> = found
         .filter(|name| device::is_name(name) && place.devices.join(name).is_dir())
         .collect();
-    found.sort();
-    match asked {
-        None if found.is_empty() => Err(Failure::new(format!(
-            "no device in {folder}; name another folder with --devices"
-        ))),
+    match &args.device {
+        None if found.is_empty() => {
+            let folder = place.devices.display();
+            Err(Failure::new(format!(
+                "no device in {folder}; name another folder with --devices"
+            )))
+        }
         None => Ok(found),
-        Some(device) if found.iter().any(|name| name == device) => Ok(vec![device.to_owned()]),
+        Some(device) if found.contains(device) => Ok(vec![device.clone()]),
         Some(device) => {
-            let found = found.join(", ");
+            let (folder, found) = (place.devices.display(), found.join(", "));
             Err(Failure::new(format!(
                 "no device {device:?} in {folder}; there are: {found}"
             )))
@@ -105,71 +100,20 @@ fn chosen(place: &Place, asked: Option<&str>) -> Result<Vec<String>, Failure> {
     }
 }
 
-/// Finds a store of the source by its location, or by its name on any device.
-async fn locate(source: &dyn Engine, place: &Place, store: &str) -> Result<Location, Failure> {
-    if let Some(location) = from_parts(store) {
-        return Ok(location);
-    }
-    let conf = SwiftConf::load(&place.swift_dir)?;
-    let hash_path = HashPath::new(conf.hash_path_prefix, conf.hash_path_suffix);
-    let (kind, hash) = match store.trim_start_matches('/').split_once('/') {
-        Some((account, container)) => (
-            StoreKind::Container,
-            hash_path.container(account, container),
-        ),
-        None => (
-            StoreKind::Account,
-            hash_path.account(store.trim_start_matches('/')),
-        ),
-    };
-    for device in chosen(place, None)? {
-        let found = each_page(source, &device, kind, |page| {
-            page.iter()
-                .find(|location| location.hash() == hash)
-                .cloned()
-        });
-        if let Some(found) = found.await? {
-            return Ok(found);
-        }
-    }
-    let (engine, folder) = (source.name(), place.devices.display());
-    Err(Failure::new(format!(
-        "no {kind} {store:?} of {engine} on any device in {folder}"
-    )))
-}
-
-/// Shows the stores of a kind on a device, page by page, until `look` has found something.
-async fn each_page<T>(
-    source: &dyn Engine,
-    device: &str,
-    kind: StoreKind,
-    mut look: impl FnMut(&[Location]) -> Option<T>,
-) -> broker_api::Result<Option<T>> {
-    let mut after = None;
-    loop {
-        let page = source.stores(device, kind, after.as_ref(), PAGE).await?;
-        let Some(last) = page.last() else {
-            return Ok(None);
-        };
-        if let Some(found) = look(&page) {
-            return Ok(Some(found));
-        }
-        after = Some(last.clone());
-    }
-}
-
 async fn whole_device(source: &dyn Engine, device: &str) -> broker_api::Result<DevicePlan> {
-    let mut locations = Vec::new();
-    for kind in [StoreKind::Account, StoreKind::Container] {
-        let collect = |page: &[Location]| {
-            locations.extend_from_slice(page);
-            None::<()>
-        };
-        each_page(source, device, kind, collect).await?;
-    }
     let mut stores = Vec::new();
-    for location in locations {
-        stores.push(planned(source, location).await);
+    for kind in [StoreKind::Account, StoreKind::Container] {
+        let mut after = None;
+        loop {
+            let page = source.stores(device, kind, after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after = Some(last.clone());
+            for location in page {
+                stores.push(planned(source, location).await);
+            }
+        }
     }
     Ok(DevicePlan {
         device: device.to_owned(),

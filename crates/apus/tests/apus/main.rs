@@ -5,3 +5,5 @@ mod commands;
 mod common;
 mod convert;
 mod corruption;
+mod engines;
+mod wire;
