@@ -10,7 +10,7 @@ FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
 .PHONY: run test build setup rocksdb setup-swift check unit certify third-party oracle crash convert \
-	swift-tests bench-first 	bench-engines reports mutants readme wire wire-reports
+	swift-tests bench-first bench-engines reports mutants readme wire wire-reports
 
 # Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
 # first time; without it nothing of RocksDB is built.
