@@ -230,15 +230,26 @@ mod tests {
     #[test]
     fn engines_that_are_not_compiled_in_are_told_from_unknown_ones() {
         let mut registry = Registry::built_in();
-        registry.entries.retain(|entry| !OPTIONAL.contains(&entry.name));
+        registry
+            .entries
+            .retain(|entry| !OPTIONAL.contains(&entry.name));
         for name in OPTIONAL {
             let refused = registry.find(name).unwrap_err().to_string();
-            let ways = [format!("--features {name}"), format!("make run ENGINE={name}")];
+            let ways = [
+                format!("--features {name}"),
+                format!("make run ENGINE={name}"),
+            ];
             assert!(ways.iter().all(|way| refused.contains(way)), "{refused}");
-            assert!(refused.contains("not compiled into this binary"), "{refused}");
+            assert!(
+                refused.contains("not compiled into this binary"),
+                "{refused}"
+            );
             assert!(refused.contains("sqlite, memory"), "{refused}");
         }
         let refused = registry.find("rocksbd").unwrap_err().to_string();
-        assert!(refused.starts_with("there is no engine \"rocksbd\""), "{refused}");
+        assert!(
+            refused.starts_with("there is no engine \"rocksbd\""),
+            "{refused}"
+        );
     }
 }

@@ -30,7 +30,11 @@ pub fn dump_keys<D: Devices>(
     wanted: &DumpKeys,
     visit: &mut DumpVisit<'_>,
 ) -> Result<()> {
-    let DumpKeys { device, kind, store } = wanted;
+    let DumpKeys {
+        device,
+        kind,
+        store,
+    } = wanted;
     let database = devices.open(device, *kind, Presence::Existing)?;
     let database = database.ok_or_else(|| {
         let engine = devices.name();
@@ -63,14 +67,23 @@ mod tests {
     fn a_dump_shows_the_keys_that_are_asked_for() {
         let devices = MemoryDevices::default();
         let kind = StoreKind::Container;
-        let store = devices.open("sda1", kind, Presence::Create).unwrap().unwrap();
+        let store = devices
+            .open("sda1", kind, Presence::Create)
+            .unwrap()
+            .unwrap();
         let key = |number, section| StoreKeys(Number(number)).single(section);
         let keys = [vec![0], key(6, 1), key(7, 1), key(7, 2), key(8, 1)];
-        let batch = keys.iter().fold(Batch::new(), |batch, key| batch.put(key.clone(), vec![1]));
+        let batch = keys
+            .iter()
+            .fold(Batch::new(), |batch, key| batch.put(key.clone(), vec![1]));
         store.apply(batch).unwrap();
         let dump = |device: &str, store, limit| {
             let mut seen = Vec::new();
-            let wanted = DumpKeys { device: device.into(), kind, store };
+            let wanted = DumpKeys {
+                device: device.into(),
+                kind,
+                store,
+            };
             dump_keys(&devices, &wanted, &mut |key, _| {
                 seen.push(key.to_vec());
                 match seen.len() == limit {
@@ -83,6 +96,9 @@ mod tests {
         assert_eq!(dump("sda1", None, 9).unwrap(), keys);
         assert_eq!(dump("sda1", None, 2).unwrap(), keys[..2]);
         assert_eq!(dump("sda1", Some(7), 9).unwrap(), keys[2..4]);
-        assert_eq!(dump("sdb1", None, 9).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            dump("sdb1", None, 9).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
     }
 }

@@ -36,10 +36,13 @@ impl<V: View> View for Sighted<V> {
     }
 
     fn cursor<'a>(&'a self, range: Range<&[u8]>, walk: Walk) -> Result<Box<dyn Cursor + 'a>> {
-        let (whole, edge) = (range.start.to_vec()..range.end.to_vec(), match walk {
-            Walk::Up => range.start,
-            Walk::Down => range.end,
-        });
+        let (whole, edge) = (
+            range.start.to_vec()..range.end.to_vec(),
+            match walk {
+                Walk::Up => range.start,
+                Walk::Down => range.end,
+            },
+        );
         let mut skipping = Skipping {
             view: &self.view,
             gaps: &self.gaps,
@@ -161,7 +164,11 @@ impl<V: View> Skipping<'_, V> {
 
     /// Goes on behind the next gap when there is nothing before it.
     fn settle(&mut self) -> Result<()> {
-        match self.inner.as_ref().is_some_and(|inner| inner.entry().is_none()) {
+        match self
+            .inner
+            .as_ref()
+            .is_some_and(|inner| inner.entry().is_none())
+        {
             true => self.open(self.end.clone()),
             false => Ok(()),
         }

@@ -90,7 +90,14 @@ fn distinct(changes: &Changes) -> Batch {
 
 /// Walks a view and shows what it saw, and what it should have.
 fn walk(world: &mut World, act: &Act) -> Option<(Vec<u8>, Vec<u8>)> {
-    let Act::Walk { view, range, down, seek, commit } = act else {
+    let Act::Walk {
+        view,
+        range,
+        down,
+        seek,
+        commit,
+    } = act
+    else {
         return None;
     };
     if world.views.is_empty() {
@@ -141,8 +148,12 @@ fn act() -> impl Strategy<Value = Act> {
         proptest::option::of(1u8..24),
         proptest::option::of((0usize..4, changes())),
     );
-    let walk = walk.prop_map(|(view, range, down, seek, commit)| {
-        Act::Walk { view, range, down, seek, commit }
+    let walk = walk.prop_map(|(view, range, down, seek, commit)| Act::Walk {
+        view,
+        range,
+        down,
+        seek,
+        commit,
     });
     let look = (changes(), any::<bool>()).prop_map(|(commit, before)| Act::Look { commit, before });
     prop_oneof![1 => changes().prop_map(Act::Commit), 1 => look, 4 => walk]
@@ -171,7 +182,6 @@ proptest! {
     }
 }
 
-
 fn gap_ranges(gaps: &Gaps) -> Vec<Range<Vec<u8>>> {
     let (_, sight) = gaps.sight(|| ());
     let usable = gaps.usable(sight);
@@ -197,13 +207,20 @@ fn what_a_walk_found_empty_is_remembered_until_a_key_comes() {
     let (view, _) = world.views.pop().unwrap();
     assert_eq!(keys(&view, Walk::Up), [50, 60]);
     let between = |ranges: &[(&[u8], &[u8])]| -> Vec<Range<Vec<u8>>> {
-        ranges.iter().map(|(from, to)| from.to_vec()..to.to_vec()).collect()
+        ranges
+            .iter()
+            .map(|(from, to)| from.to_vec()..to.to_vec())
+            .collect()
     };
     let all: &[(&[u8], &[u8])] = &[(&[1], &[50]), (&[50, 0], &[60]), (&[60, 0], &[100])];
     assert_eq!(gap_ranges(&world.gaps), between(all));
     world.commit(&vec![(20, Some(1)), (60, None)]);
-    let split: &[(&[u8], &[u8])] =
-        &[(&[1], &[20]), (&[20, 0], &[50]), (&[50, 0], &[60]), (&[60, 0], &[100])];
+    let split: &[(&[u8], &[u8])] = &[
+        (&[1], &[20]),
+        (&[20, 0], &[50]),
+        (&[50, 0], &[60]),
+        (&[60, 0], &[100]),
+    ];
     assert_eq!(gap_ranges(&world.gaps), between(split));
     world.look();
     let (view, _) = world.views.pop().unwrap();
@@ -238,6 +255,9 @@ fn the_cheapest_gaps_are_forgotten_when_there_are_too_many() {
         let cost = Duration::from_millis(u64::from(number));
         gaps.learn(vec![2 * number]..vec![2 * number, 0], sight, cost);
     }
-    let kept: Vec<u8> = gap_ranges(&gaps).iter().map(|range| range.start[0] / 2).collect();
+    let kept: Vec<u8> = gap_ranges(&gaps)
+        .iter()
+        .map(|range| range.start[0] / 2)
+        .collect();
     assert_eq!(kept, Vec::from_iter(36..100));
 }

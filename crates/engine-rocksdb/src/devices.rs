@@ -62,9 +62,7 @@ impl RocksdbDevices {
         let tuned = Arc::new(tuning::options(&options));
         let period = Duration::from_secs(options.statistics_seconds);
         let reporter = match options.statistics {
-            true => Some(
-                Reporter::start(Arc::clone(&tuned), period).map_err(Failure::Device)?,
-            ),
+            true => Some(Reporter::start(Arc::clone(&tuned), period).map_err(Failure::Device)?),
             false => None,
         };
         Ok(Self {

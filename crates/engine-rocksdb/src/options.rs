@@ -200,7 +200,11 @@ fn number(key: &str, value: &str) -> Result<u64> {
     let number = value.parse().ok().filter(|number| bounds.contains(number));
     number.ok_or_else(|| {
         let (least, most) = (bounds.start(), bounds.end());
-        bad(key, value, &format!("a whole number from {least} to {most}"))
+        bad(
+            key,
+            value,
+            &format!("a whole number from {least} to {most}"),
+        )
     })
 }
 

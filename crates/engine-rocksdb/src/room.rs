@@ -56,10 +56,37 @@ mod tests {
     #[test]
     fn below_the_reserve_only_deletions_pass() {
         let path = std::env::temp_dir();
-        let (none, all) = (Reserve { path: path.clone(), bytes: 0 }, Reserve { path, bytes: u64::MAX });
+        let (none, all) = (
+            Reserve {
+                path: path.clone(),
+                bytes: 0,
+            },
+            Reserve {
+                path,
+                bytes: u64::MAX,
+            },
+        );
         // As broker-kv commits them: rows, their log, and the stat record.
-        let (new, overwritten) = (Growth { puts: 3, deletes: 0 }, Growth { puts: 201, deletes: 100 });
-        let (deleted, removed) = (Growth { puts: 201, deletes: 200 }, Growth { puts: 1, deletes: 1 });
+        let (new, overwritten) = (
+            Growth {
+                puts: 3,
+                deletes: 0,
+            },
+            Growth {
+                puts: 201,
+                deletes: 100,
+            },
+        );
+        let (deleted, removed) = (
+            Growth {
+                puts: 201,
+                deletes: 200,
+            },
+            Growth {
+                puts: 1,
+                deletes: 1,
+            },
+        );
         for growth in [new, overwritten, deleted, removed] {
             none.admit(growth).unwrap();
         }
@@ -67,7 +94,10 @@ mod tests {
         all.admit(removed).unwrap();
         for growth in [new, overwritten] {
             let error = Error::from(all.admit(growth).unwrap_err());
-            assert_eq!((error.kind(), error.outcome()), (ErrorKind::Full, Outcome::NotApplied));
+            assert_eq!(
+                (error.kind(), error.outcome()),
+                (ErrorKind::Full, Outcome::NotApplied)
+            );
         }
     }
 }

@@ -19,19 +19,34 @@ fn keys_of_a_container_are_shown_in_words_and_as_json() {
     assert_eq!(ask(&server, "PUT", "/sda1/1/a/c", &[EARLY]).status, 201);
     assert_eq!(put_row(&server, "/sda1/1/a/c/o", "1600000001").status, 201);
     let (ok, _, problem) = dump(&node, "sled", &["sda1"]);
-    assert!(!ok && problem.contains("open in another process"), "{problem}");
+    assert!(
+        !ok && problem.contains("open in another process"),
+        "{problem}"
+    );
     drop(server);
     let (ok, text, problem) = dump(&node, "sled", &["sda1", "containers", "--store", "0"]);
     assert!(ok, "{problem}");
-    assert!(text.contains("store 0 live object \"o\" in policy 0: row 1, "), "{text}");
+    assert!(
+        text.contains("store 0 live object \"o\" in policy 0: row 1, "),
+        "{text}"
+    );
     assert!(!text.contains("location"), "{text}");
     let (ok, text, _) = dump(&node, "sled", &["sda1", "--json", "--limit", "2"]);
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert!(ok);
     assert_eq!(lines.len(), 2);
-    assert_eq!((&lines[0]["key"], &lines[0]["text"]), (&"00".into(), &"layout: 1".into()));
+    assert_eq!(
+        (&lines[0]["key"], &lines[0]["text"]),
+        (&"00".into(), &"layout: 1".into())
+    );
     let (ok, _, problem) = dump(&node, "sled", &["sda1", "accounts"]);
-    assert!(!ok && problem.contains("has no sled database of accounts"), "{problem}");
+    assert!(
+        !ok && problem.contains("has no sled database of accounts"),
+        "{problem}"
+    );
 }
 
 /// A failure would mean that a wrong engine is answered with nothing, or with an error that does not help.
@@ -39,5 +54,8 @@ fn keys_of_a_container_are_shown_in_words_and_as_json() {
 fn engines_without_ordered_keys_are_refused() {
     let (ok, text, problem) = dump(&Node::new(), "sqlite", &["sda1"]);
     assert!(!ok && text.is_empty());
-    assert!(problem.contains("keeps no ordered keys") && problem.contains("sled"), "{problem}");
+    assert!(
+        problem.contains("keeps no ordered keys") && problem.contains("sled"),
+        "{problem}"
+    );
 }
