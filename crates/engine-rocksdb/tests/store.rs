@@ -162,6 +162,17 @@ fn dropped_ranges_end_at_their_bounds_however_many_keys_they_hold() {
     }
 }
 
+/// A failure would mean that the first row of a container goes with the one that was removed before it.
+#[test]
+fn a_table_that_ends_with_the_first_key_after_a_dropped_range_stays() {
+    let dir = folder();
+    let store = open(options(dir.path()));
+    fill(&store, 0..5001);
+    store.compact().unwrap();
+    store.drop_range(&key(0)..&key(5000)).unwrap();
+    assert_eq!(keys(&store.view().unwrap(), 0..10_000, Walk::Up), [5000]);
+}
+
 /// A failure would mean that some settings open and then lose rows, or do not open what others wrote.
 #[test]
 fn every_choice_opens_what_the_others_wrote() {
