@@ -17,7 +17,7 @@ pub enum Level {
     Reclaim,
     /// Many writers and readers on one store.
     Concurrent,
-    /// Crashes; no cases in this version of the contract.
+    /// What is left when the process was killed.
     Durable,
     /// Restoring whole stores, row numbers and all.
     Snapshot,

@@ -255,9 +255,14 @@ pub(crate) fn random_removal(rng: &mut Rng) -> RemoveObjects {
 
 /// Whether a removal takes a row.
 pub(crate) fn is_removed(remove: &RemoveObjects, row: &ObjectRow) -> bool {
-    (remove.lower.is_empty() || row.name > remove.lower)
-        && (remove.upper.is_empty() || row.name <= remove.upper)
-        && remove.max_row.is_none_or(|max| row.row_id <= max)
+    is_removed_name(remove, &row.name, row.row_id.0)
+}
+
+/// The same of a row's name and number.
+pub(crate) fn is_removed_name(remove: &RemoveObjects, name: &str, number: i64) -> bool {
+    (remove.lower.is_empty() || name > remove.lower.as_str())
+        && (remove.upper.is_empty() || name <= remove.upper.as_str())
+        && remove.max_row.is_none_or(|max| number <= max.0)
 }
 
 const PARTS: [&str; 12] = [

@@ -4,6 +4,7 @@ use crate::case::Level;
 use crate::contract;
 use crate::door::Door;
 use crate::runner::Options;
+use broker_api::Durability;
 use serde_json::{Value, json};
 use std::fmt::{self, Write as _};
 use std::panic::Location;
@@ -88,6 +89,7 @@ pub struct Report {
     filtered: bool,
     cases: Vec<CaseReport>,
     unknown_exceptions: Vec<String>,
+    durability: Option<Durability>,
 }
 
 impl Report {
@@ -96,6 +98,7 @@ impl Report {
         door: Door,
         cases: Vec<CaseReport>,
         unknown_exceptions: Vec<String>,
+        durability: Option<Durability>,
     ) -> Self {
         Self {
             engine: options.engine.clone(),
@@ -105,6 +108,7 @@ impl Report {
             filtered: !options.filters.is_empty(),
             cases,
             unknown_exceptions,
+            durability,
         }
     }
 
@@ -190,6 +194,7 @@ impl Report {
             "suite": format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
             "contract": broker_api::contract::VERSION,
             "engine": self.engine,
+            "durability": self.durability.map(Durability::as_str),
             "claims": self.claims.iter().map(|level| level.as_str()).collect::<Vec<_>>(),
             "levels": Level::ALL.map(|level| self.level_json(level)).to_vec(),
             "cases": self.cases.iter().map(case).collect::<Vec<Value>>(),
@@ -228,6 +233,14 @@ impl Report {
         Ok(path)
     }
 
+    /// What the durable level stands for: no case can cut the power.
+    fn survived(&self) -> &'static str {
+        match self.durability {
+            Some(Durability::Disk) => "process crash; disk is stated, not tried here",
+            _ => "process crash",
+        }
+    }
+
     fn certified_text(&self, level: Level, totals: &Totals) -> String {
         if level != Level::Core && !self.claims.contains(&level) {
             return "not claimed".into();
@@ -236,9 +249,10 @@ impl Report {
             return "not judged: filtered".into();
         }
         if self.is_certified(level) {
-            return match totals.not_seen {
-                0 => "yes".into(),
-                not_seen => format!("yes   as far as HTTP shows: {not_seen} cases need more"),
+            return match (totals.not_seen, level) {
+                (0, Level::Durable) => format!("yes   {}", self.survived()),
+                (0, _) => "yes".into(),
+                (not_seen, _) => format!("yes   as far as HTTP shows: {not_seen} cases need more"),
             };
         }
         if totals.cases == 0 {

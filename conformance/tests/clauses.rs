@@ -119,6 +119,7 @@ fn levels_with_cases_are_those_that_can_be_claimed() {
         Level::Reclaim,
         Level::Concurrent,
         Level::Snapshot,
+        Level::Durable,
     ];
     assert_eq!(levels, BTreeSet::from(expected));
 }

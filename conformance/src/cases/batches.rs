@@ -205,6 +205,7 @@ cases! {
             .map(|row| row.row_id.0)
             .collect();
         check_eq!(ids, [1, 2]);
+        check_eq!(broker.get_info().await?.store.max_row, RowId(2));
         Ok(())
     }
 

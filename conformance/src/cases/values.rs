@@ -164,6 +164,22 @@ cases! {
         Ok(())
     }
 
+    /// Policy indexes have 63 bits and a sign as well, and order by number.
+    #[case(Core, clauses = ["VALUE-2", "INFO-2"])]
+    async fn policy_indexes_use_the_whole_range(fixture: Fixture) -> Check {
+        let broker = fixture.container().await?;
+        let policies = [-3, 1 << 40];
+        let placed = policies.map(|index| put("placed", 2).in_policy(PolicyIndex(index)));
+        merge(&*broker, placed.to_vec()).await?;
+        let rows = object_rows(&*broker).await?;
+        let found: Vec<_> = rows.iter().map(|row| row.policy_index.0).collect();
+        check_eq!(found, policies);
+        let stats = broker.get_info().await?.policy_stats;
+        let found: Vec<_> = stats.iter().map(|stat| stat.policy_index.0).collect();
+        check_eq!(found, [-3, 0, 1 << 40]);
+        Ok(())
+    }
+
     /// What an account is told of a container has as many bits.
     #[case(Core, clauses = ["VALUE-2", "INFO-2"])]
     async fn numbers_of_reports_use_the_whole_range(fixture: Fixture) -> Check {

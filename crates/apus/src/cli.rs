@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Make a store from a file that Swift wrote.
     Import(ImportArgs),
+    /// List the engines: what they keep, what they were certified for, and their settings.
+    Engines(EnginesArgs),
     /// Run the conformance suite against an engine, or against running servers.
     Certify(CertifyArgs),
 }
@@ -40,9 +42,9 @@ pub(crate) struct ServeArgs {
     /// Folder for devices and configuration; made when absent.
     #[arg(long, default_value = "apus-data")]
     pub(crate) data: PathBuf,
-    /// Engine that keeps the stores.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that keeps the stores [default: the one that the data belongs to, or sqlite].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
     /// Port of the account server.
     #[arg(long, default_value_t = 6202)]
     pub(crate) account_port: u16,
@@ -77,9 +79,9 @@ pub(crate) struct StoreArgs {
     /// Folder of swift.conf [default: /etc/swift].
     #[arg(short = 'd', long)]
     pub(crate) swift_dir: Option<PathBuf>,
-    /// Engine that keeps the store.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that keeps the store [default: the one that its device belongs to].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -144,6 +146,13 @@ pub(crate) struct DumpKeysArgs {
     #[arg(long)]
     pub(crate) limit: Option<u64>,
     /// Print an object for each key: key and value in hexadecimal, and the text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnginesArgs {
+    /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -270,7 +279,7 @@ pub(crate) struct ImportArgs {
     pub(crate) location: String,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// Engine that is to keep the store.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that is to keep the store [default: the one that the device belongs to, or sqlite].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
 }

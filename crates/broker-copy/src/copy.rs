@@ -83,6 +83,11 @@ pub async fn copy_store(
     match copied {
         Ok(copied) => verified(target, &image, copied, watch).await,
         Err((error, _)) => {
+            let error = match error {
+                // Rows that were added since the image was taken do not fit it either.
+                CopyError::Unproven(_) => unchanged(source, &image).await.err().unwrap_or(error),
+                error => error,
+            };
             // An engine that fails may work again; then what is there is worth having.
             if !matches!(
                 error,

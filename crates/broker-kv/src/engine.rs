@@ -17,6 +17,10 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a database that was just closed may still be held by a thread of its old engine.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a database that is not there is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +52,9 @@ pub trait Devices: Debug + Send + Sync + 'static {
     /// database open until it is dropped itself.
     ///
     /// # Errors
-    /// When the device or the database fails.
+    /// `Busy` when somebody else has the database open. A worker thread of an engine that was just dropped
+    /// may have it for a moment longer, so the call is repeated for a few seconds. When the device or the
+    /// database fails.
     fn open(
         &self,
         device: &str,
@@ -108,7 +114,7 @@ impl<D: Devices> KvEngine<D> {
         if let Some(device) = &*opened {
             return Ok(Some(Arc::clone(device)));
         }
-        let found = self.devices.open(name, kind, presence);
+        let found = self.open_patiently(name, kind, presence);
         let device = found.and_then(|store| store.map(Device::open).transpose());
         match device {
             Ok(Some(device)) => {
@@ -124,6 +130,23 @@ impl<D: Devices> KvEngine<D> {
                     open.remove(&key);
                 }
                 nothing.map(|_| None)
+            }
+        }
+    }
+
+    fn open_patiently(
+        &self,
+        name: &str,
+        kind: StoreKind,
+        presence: Presence,
+    ) -> Result<Option<Arc<D::Store>>> {
+        let patience = Instant::now() + CLOSING_TIMEOUT;
+        loop {
+            match self.devices.open(name, kind, presence) {
+                Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < patience => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                opened => return opened,
             }
         }
     }

@@ -6,7 +6,7 @@
 //! ```text
 //! keys        ………………………………  f g h i ……………… q r       … deleted, and still in the database's way
 //! known gaps  [              )         [      )
-//! a walk      ────────────────►f g h i─────────►q r       a seek over each, in place of many steps
+//! a walk                       ►f g h i         ►q r      a cursor between any two, in place of many steps
 //! ```
 //!
 //! A walk that took long to get from one place to the next remembers that there is nothing in between. What
@@ -26,7 +26,8 @@
 
 use crate::ordered::{Batch, Walk};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -122,7 +123,7 @@ impl Gaps {
         let spans = spans(batch);
         if !state.known.is_empty() {
             let known = Arc::make_mut(&mut state.known);
-            batch.puts().for_each(|key| split(known, key));
+            split(known, batch.puts());
         }
         state.recent.push_back(Commit { number, spans });
         Applying(self)
@@ -225,25 +226,35 @@ pub(crate) fn after(key: &[u8]) -> Vec<u8> {
     after
 }
 
-/// Takes a key out of the gap that it is in.
-fn split(known: &mut Vec<Gap>, key: &[u8]) {
-    let at = known.partition_point(|gap| gap.range.end.as_slice() <= key);
-    let Some(gap) = known
-        .get_mut(at)
-        .filter(|gap| gap.range.start.as_slice() <= key)
-    else {
-        return;
-    };
-    let mut above = gap.clone();
-    above.range.start = after(key);
-    gap.range.end = key.to_vec();
-    if above.range.start < above.range.end {
-        known.insert(at + 1, above);
+/// Takes the keys of a batch out of the gaps that they are in. What is between the first and the last of a
+/// gap is forgotten: a batch's keys are mostly neighbours.
+fn split<'k>(known: &mut Vec<Gap>, keys: impl Iterator<Item = &'k [u8]>) {
+    let mut hit: BTreeMap<usize, (&[u8], &[u8])> = BTreeMap::new();
+    for key in keys {
+        let at = known.partition_point(|gap| gap.range.end.as_slice() <= key);
+        if known
+            .get(at)
+            .is_some_and(|gap| gap.range.start.as_slice() <= key)
+        {
+            let (first, last) = hit.entry(at).or_insert((key, key));
+            (*first, *last) = ((*first).min(key), (*last).max(key));
+        }
     }
-    if known[at].range.is_empty() {
-        known.remove(at);
+    // From above, so that what is inserted moves none of those to come.
+    for (at, (first, last)) in hit.into_iter().rev() {
+        let below = known.remove(at);
+        let mut above = below.clone();
+        above.range.start = after(last);
+        let below = Gap {
+            range: below.range.start..first.to_vec(),
+            ..below
+        };
+        let parts = [below, above].into_iter();
+        known.splice(at..at, parts.filter(|gap| !gap.range.is_empty()));
     }
-    forget(known);
+    while known.len() > MOST_GAPS {
+        forget_one(known);
+    }
 }
 
 /// Adds a gap and makes one of all that touch it.
@@ -254,18 +265,29 @@ fn insert(known: &mut Vec<Gap>, mut gap: Gap) {
         gap.range.start = gap.range.start.min(other.range.start);
         gap.range.end = gap.range.end.max(other.range.end);
         gap.since = gap.since.max(other.since);
-        gap.cost += other.cost;
+        // The sum would grow whenever a gap is split and joined again: both parts keep its cost.
+        gap.cost = gap.cost.max(other.cost);
     }
     known.insert(from, gap);
-    forget(known);
+    if known.len() > MOST_GAPS {
+        forget_one(known);
+    }
 }
 
-fn forget(known: &mut Vec<Gap>) {
-    if known.len() > MOST_GAPS {
-        let cheapest = known.iter().enumerate().min_by_key(|(_, gap)| gap.cost);
-        if let Some((at, _)) = cheapest {
-            known.remove(at);
-        }
+/// Forgets the gap that cost least; of several, one whose ends are close together.
+fn forget_one(known: &mut Vec<Gap>) {
+    let width = |range: &Range<Vec<u8>>| {
+        let same = range
+            .start
+            .iter()
+            .zip(&range.end)
+            .take_while(|(a, b)| a == b);
+        Reverse(same.count())
+    };
+    let gaps = known.iter().enumerate();
+    let least = gaps.min_by_key(|(_, gap)| (gap.cost, width(&gap.range)));
+    if let Some((at, _)) = least {
+        known.remove(at);
     }
 }
 
@@ -287,6 +309,20 @@ pub(crate) fn jump<'g>(known: &'g [Gap], key: &[u8], walk: Walk) -> Option<&'g [
                 .get(at)
                 .filter(|gap| gap.range.start.as_slice() < key)?;
             Some(&gap.range.start)
+        }
+    }
+}
+
+/// Where the next gap begins that a walk meets from `key` on, which is in none.
+pub(crate) fn next_gap<'g>(known: &'g [Gap], key: &[u8], walk: Walk) -> Option<&'g [u8]> {
+    match walk {
+        Walk::Up => {
+            let at = known.partition_point(|gap| gap.range.start.as_slice() < key);
+            Some(&known.get(at)?.range.start)
+        }
+        Walk::Down => {
+            let at = known.partition_point(|gap| gap.range.end.as_slice() <= key);
+            Some(&known.get(at.checked_sub(1)?)?.range.end)
         }
     }
 }

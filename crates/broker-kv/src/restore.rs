@@ -27,6 +27,10 @@ use broker_runtime::sync::{
 use std::ops::Bound;
 use std::sync::Arc;
 
+/// How many rows a batch holds. A page may have many more, and some stores take several times the memory
+/// of a large batch while they apply it.
+const BATCH_ROWS: usize = 1000;
+
 /// An unfinished store that nobody else works on.
 struct Unfinished {
     number: Number,
@@ -131,21 +135,21 @@ impl<S: OrderedStore> Device<S> {
         }
         let highest = store.highest_row_present()?;
         drop(store);
-        // An overlay, since a batch may not name a key twice, as rows of one name would.
-        let mut overlay = Overlay::default();
-        for row in R::of(rows).iter().filter(|row| row.row_id() > highest) {
-            put_row(
-                &mut overlay,
-                StoreKeys(unfinished.number),
-                row,
-                row.row_id(),
-            );
+        let rows = R::of(rows);
+        let new = rows.partition_point(|row| row.row_id() <= highest);
+        for page in rows[new..].chunks(BATCH_ROWS) {
+            // An overlay, since a batch may not name a key twice, as rows of one name would.
+            let mut overlay = Overlay::default();
+            for row in page {
+                put_row(
+                    &mut overlay,
+                    StoreKeys(unfinished.number),
+                    row,
+                    row.row_id(),
+                );
+            }
+            self.database().apply(overlay.into_batch())?;
         }
-        let batch = overlay.into_batch();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        self.database().apply(batch)?;
         self.acknowledge()
     }
 

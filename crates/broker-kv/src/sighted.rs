@@ -1,6 +1,6 @@
 //! [`Sighted`]: a view whose cursors go over the gaps that are known of its store, and find more.
 
-use crate::gaps::{Gap, Gaps, Sight, after, jump};
+use crate::gaps::{Gap, Gaps, Sight, after, jump, next_gap};
 use crate::ordered::{Cursor, Pair, View, Walk};
 use broker_api::Result;
 use std::ops::Range;
@@ -36,50 +36,49 @@ impl<V: View> View for Sighted<V> {
     }
 
     fn cursor<'a>(&'a self, range: Range<&[u8]>, walk: Walk) -> Result<Box<dyn Cursor + 'a>> {
-        let known = self.gaps.usable(self.sight);
         let edge = match walk {
             Walk::Up => range.start,
             Walk::Down => range.end,
         };
-        let from = jump(&known, edge, walk).unwrap_or(edge).to_vec();
-        let rest = match walk {
-            Walk::Up => from.as_slice()..range.end,
-            Walk::Down => range.start..from.as_slice(),
-        };
-        let begin = Instant::now();
-        let inner = match rest.start < rest.end {
-            true => Some(self.view.cursor(rest, walk)?),
-            false => None,
-        };
         let mut skipping = Skipping {
-            inner,
+            view: &self.view,
             gaps: &self.gaps,
             sight: self.sight,
+            known: self.gaps.usable(self.sight),
             range: range.start.to_vec()..range.end.to_vec(),
             walk,
-            next: 0,
-            known,
+            inner: None,
+            end: Vec::new(),
             pace: Pace::new(&self.gaps),
             stood: Vec::new(),
         };
-        skipping.arrive(&from, begin.elapsed());
+        skipping.open(edge.to_vec())?;
         Ok(Box::new(skipping))
     }
 }
 
-/// A cursor over a view that goes over gaps.
-struct Skipping<'a> {
-    /// The view's own cursor; none when what is left of the range is a gap.
-    inner: Option<Box<dyn Cursor + 'a>>,
+/// A cursor that has the view's own cursors only where no gap is known, one after the other.
+///
+/// ```text
+/// known gaps   [      )             [         )
+/// cursors              ────────────►           ──────────►
+/// ```
+///
+/// So none of them runs into a gap. Seeking over it would not do: the way to the last key before a gap may
+/// be through deleted keys, and would go on through those of the gap.
+struct Skipping<'a, V> {
+    view: &'a V,
     gaps: &'a Gaps,
     sight: Sight,
+    known: Arc<Vec<Gap>>,
     range: Range<Vec<u8>>,
     walk: Walk,
-    known: Arc<Vec<Gap>>,
-    /// How many of the known gaps are below where the cursor stands: ended there going up, begun going down.
-    next: usize,
+    /// None past the last entry.
+    inner: Option<Box<dyn Cursor + 'a>>,
+    /// Where the inner cursor's range ends in the direction of the walk.
+    end: Vec<u8>,
     pace: Pace,
-    /// The key that a timed step began at; kept for its memory.
+    /// Where a timed step began; kept for its memory.
     stood: Vec<u8>,
 }
 
@@ -113,61 +112,59 @@ impl Pace {
     }
 }
 
-impl Skipping<'_> {
-    /// The cursor stands where it came to from a key or an edge. When that took long, what is in between is
+impl<V: View> Skipping<'_, V> {
+    /// Goes to the first entry from a place on, in the direction of the walk.
+    fn open(&mut self, mut place: Vec<u8>) -> Result<()> {
+        self.inner = None;
+        loop {
+            if let Some(past) = jump(&self.known, &place, self.walk) {
+                place = past.to_vec();
+            }
+            let end = next_gap(&self.known, &place, self.walk).unwrap_or(&[]);
+            let (start, stop) = match self.walk {
+                Walk::Up if end.is_empty() => (&place[..], &self.range.end[..]),
+                Walk::Up => (&place[..], end.min(&self.range.end)),
+                Walk::Down => (end.max(&self.range.start), &place[..]),
+            };
+            if start >= stop {
+                return Ok(());
+            }
+            self.end = if self.walk == Walk::Up { stop } else { start }.to_vec();
+            let begin = Instant::now();
+            let inner = self.view.cursor(start..stop, self.walk)?;
+            let found = inner.entry().is_some();
+            self.inner = Some(inner);
+            self.arrive(&place, begin.elapsed());
+            if found {
+                return Ok(());
+            }
+            self.inner = None;
+            place.clone_from(&self.end);
+        }
+    }
+
+    /// The inner cursor stands where it came to from a place. When that took long, what is in between is
     /// remembered to be empty.
     fn arrive(&mut self, from: &[u8], took: Duration) {
+        if took < self.gaps.long() {
+            return;
+        }
+        self.pace.slow = true;
         let here = self.inner.as_ref().and_then(|inner| inner.entry());
-        let here = here.map(|(key, _)| key);
-        if took >= self.gaps.long() {
-            self.pace.slow = true;
-            let gap = match (self.walk, here) {
-                (Walk::Up, Some(here)) => from.to_vec()..here.to_vec(),
-                (Walk::Up, None) => from.to_vec()..self.range.end.clone(),
-                (Walk::Down, Some(here)) => after(here)..from.to_vec(),
-                (Walk::Down, None) => self.range.start.clone()..from.to_vec(),
-            };
-            self.gaps.learn(gap, self.sight, took);
-        }
-        if let Some(here) = here.filter(|_| !self.known.is_empty()) {
-            self.next = self.known.partition_point(|gap| match self.walk {
-                Walk::Up => gap.range.end.as_slice() <= here,
-                Walk::Down => gap.range.start.as_slice() < here,
-            });
-        }
+        let gap = match (self.walk, here) {
+            (Walk::Up, here) => from.to_vec()..here.map_or(&self.end[..], |(key, _)| key).to_vec(),
+            (Walk::Down, Some((here, _))) => after(here)..from.to_vec(),
+            (Walk::Down, None) => self.end.clone()..from.to_vec(),
+        };
+        self.gaps.learn(gap, self.sight, took);
     }
 
-    /// Where the gap ends that begins right after the entry, in the direction of the walk.
-    fn past_entry(&self) -> Option<Vec<u8>> {
-        let next = match self.walk {
-            Walk::Up => self.next,
-            Walk::Down => self.next.checked_sub(1)?,
-        };
-        let gap = &self.known.get(next)?.range;
-        let (here, _) = self.inner.as_ref()?.entry()?;
-        match self.walk {
-            Walk::Up => {
-                let begins = gap.start.strip_prefix(here) == Some(&[0]);
-                begins.then(|| gap.end.clone())
-            }
-            Walk::Down => (gap.end == here).then(|| gap.start.clone()),
+    /// Goes on behind the next gap when there is nothing before it.
+    fn settle(&mut self) -> Result<()> {
+        match &self.inner {
+            Some(inner) if inner.entry().is_none() => self.open(self.end.clone()),
+            _ => Ok(()),
         }
-    }
-
-    /// Goes to the first entry from a place on.
-    fn go(&mut self, place: &[u8]) -> Result<()> {
-        let inside = match self.walk {
-            Walk::Up => place < self.range.end.as_slice(),
-            Walk::Down => place > self.range.start.as_slice(),
-        };
-        let Some(inner) = self.inner.as_mut().filter(|_| inside) else {
-            self.inner = None;
-            return Ok(());
-        };
-        let begin = Instant::now();
-        inner.seek(place)?;
-        self.arrive(place, begin.elapsed());
-        Ok(())
     }
 
     fn timed_step(&mut self) -> Result<()> {
@@ -187,61 +184,50 @@ impl Skipping<'_> {
         self.stood = stood;
         Ok(())
     }
-
-    /// Leaves the gaps behind that a step has passed.
-    fn pass(&mut self) {
-        let Some((here, _)) = self.inner.as_ref().and_then(|inner| inner.entry()) else {
-            return;
-        };
-        match self.walk {
-            Walk::Up => {
-                let ended = |gap: &Gap| gap.range.end.as_slice() <= here;
-                while self.known.get(self.next).is_some_and(ended) {
-                    self.next += 1;
-                }
-            }
-            Walk::Down => {
-                let above = |gap: &Gap| gap.range.start.as_slice() >= here;
-                while self.next > 0 && above(&self.known[self.next - 1]) {
-                    self.next -= 1;
-                }
-            }
-        }
-    }
 }
 
-impl Cursor for Skipping<'_> {
+impl<V: View> Cursor for Skipping<'_, V> {
     fn entry(&self) -> Option<Pair<'_>> {
         self.inner.as_ref()?.entry()
     }
 
     fn step(&mut self) -> Result<()> {
-        if let Some(past) = self.past_entry() {
-            return self.go(&past);
-        }
         self.pace.steps += 1;
         if self.pace.watched {
-            return self.timed_step();
-        }
-        if let Some(inner) = &mut self.inner {
+            self.timed_step()?;
+        } else if let Some(inner) = &mut self.inner {
             inner.step()?;
+            if self.pace.steps.is_multiple_of(STRETCH) {
+                self.pace.look(self.gaps);
+            }
         }
-        if self.pace.steps.is_multiple_of(STRETCH) {
-            self.pace.look(self.gaps);
-        }
-        if !self.known.is_empty() {
-            self.pass();
-        }
-        Ok(())
+        self.settle()
     }
 
     fn seek(&mut self, key: &[u8]) -> Result<()> {
-        let known = Arc::clone(&self.known);
-        self.go(jump(&known, key, self.walk).unwrap_or(key))
+        let Some(inner) = &mut self.inner else {
+            return Ok(());
+        };
+        let (here, end) = (inner.entry().map(|(here, _)| here), self.end.as_slice());
+        let (ahead, within) = match self.walk {
+            Walk::Up => (here.is_some_and(|here| here < key), key < end),
+            Walk::Down => (here.is_some_and(|here| here >= key), key > end),
+        };
+        match (ahead, within) {
+            // Past a gap already, to what comes first after the key.
+            (false, _) => Ok(()),
+            (true, false) => self.open(key.to_vec()),
+            (true, true) => {
+                let begin = Instant::now();
+                inner.seek(key)?;
+                self.arrive(key, begin.elapsed());
+                self.settle()
+            }
+        }
     }
 }
 
-impl Drop for Skipping<'_> {
+impl<V> Drop for Skipping<'_, V> {
     /// A walk in which nothing was slow takes the clock away again.
     fn drop(&mut self) {
         match self.pace.watched {

@@ -228,3 +228,36 @@ fn what_a_walk_found_empty_is_remembered_until_a_key_comes() {
     let joined: &[(&[u8], &[u8])] = &[(&[1], &[20]), (&[20, 0], &[50]), (&[50, 0], &[100])];
     assert_eq!(gap_ranges(&world.gaps), between(joined));
 }
+
+/// A failure would mean that a container whose head is filled and emptied again and again cannot be listed.
+#[test]
+fn a_gap_that_is_split_and_joined_again_and_again_costs_what_it_did() {
+    let gaps = Gaps::default();
+    let learn = || {
+        let (_, sight) = gaps.sight(|| ());
+        gaps.learn(vec![1]..vec![9], sight, Duration::from_secs(1));
+    };
+    for _ in 0..1000 {
+        learn();
+        drop(gaps.commit(&distinct(&vec![(5, Some(1))])));
+        drop(gaps.commit(&distinct(&vec![(5, None)])));
+    }
+    learn();
+    assert_eq!(gap_ranges(&gaps), [vec![1]..vec![9]]);
+}
+
+/// A failure would mean that a busy container's gaps take memory without a bound, or forget the dearest first.
+#[test]
+fn the_cheapest_gaps_are_forgotten_when_there_are_too_many() {
+    let gaps = Gaps::default();
+    let (_, sight) = gaps.sight(|| ());
+    for number in 0..100u8 {
+        let cost = Duration::from_millis(u64::from(number));
+        gaps.learn(vec![2 * number]..vec![2 * number, 0], sight, cost);
+    }
+    let kept: Vec<u8> = gap_ranges(&gaps)
+        .iter()
+        .map(|range| range.start[0] / 2)
+        .collect();
+    assert_eq!(kept, Vec::from_iter(36..100));
+}

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Level::Reclaim,
         Level::Concurrent,
         Level::Snapshot,
+        Level::Durable,
     ])
     .run()
 }

@@ -1,6 +1,6 @@
 //! Converting the stores of one device.
 
-use super::owner;
+use super::owner::Owners;
 use super::place::Place;
 use super::plan::{DevicePlan, PAGE, Planned};
 use super::progress::Bar;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(super) struct Conversion<'a> {
     pub(super) source: Arc<dyn Engine>,
     pub(super) target: Arc<dyn Engine>,
+    pub(super) owners: Owners<'a>,
     pub(super) place: &'a Place,
     pub(super) args: &'a ConvertArgs,
     pub(super) bar: &'a Bar,
@@ -27,6 +28,15 @@ impl Conversion<'_> {
         plan: DevicePlan,
         report: &mut Report,
     ) -> Result<(), Failure> {
+        let path = self.place.devices.join(&plan.device);
+        let owned = match self.args.dry_run {
+            true => self.owners.check(&path),
+            false => self.owners.hold(&path),
+        };
+        if let Err(error) = owned {
+            report.refused(&plan.device, &chain(&error));
+            return Ok(());
+        }
         let refused_before = report.refusals();
         for planned in &plan.stores {
             match self.args.dry_run {
@@ -40,9 +50,8 @@ impl Conversion<'_> {
         if self.args.dry_run || report.refusals() > refused_before {
             return Ok(());
         }
-        let (from, to) = (&self.args.from, &self.args.to);
         if plan.whole {
-            owner::transfer(&self.place.devices, &plan.device, from, to)?;
+            self.owners.transfer(&path)?;
         }
         if self.args.remove_source {
             self.remove(&plan, &listed, report).await;

@@ -10,7 +10,8 @@
 use super::place::Place;
 use super::progress::Bar;
 use crate::cli::{ExportArgs, ImportArgs};
-use crate::registry::{EngineSetup, Registry};
+use crate::ownership;
+use crate::registry::{EngineEntry, EngineSetup, Registry};
 use crate::store::{find, from_parts};
 use crate::{Failure, block_on_threads};
 use broker_api::{Engine, Facts, HashPath, Location};
@@ -19,6 +20,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use swift_conf::SwiftConf;
+use swift_conf::server_conf::DEFAULT_ENGINE;
 
 /// The engine that keeps Swift's files.
 const FILES: &str = "sqlite";
@@ -106,12 +108,31 @@ pub(crate) fn import(registry: &Registry, args: &ImportArgs) -> Result<(), Failu
         let facts = source.facts().await?;
         let facts = facts.ok_or_else(|| Failure::new(format!("{} is gone", file.display())))?;
         require_name(&facts, &location, &place)?;
-        let engine = place.open(registry, &args.engine)?;
+        let device = place.devices.join(location.device());
+        let entry = engine_for(registry, args.engine.as_deref(), &device)?;
+        let engine = place.open(registry, entry.name)?;
         let target = StoreBroker::open(&*engine, &location);
-        copy(&source, &target, &location).await
+        let copied = copy(&source, &target, &location).await?;
+        ownership::claim(registry, &device, entry)?;
+        Ok::<_, Failure>(copied)
     })?;
     print(&copied, &location);
     Ok(())
+}
+
+/// The engine that is to keep a store: the one that is asked for, or the device's own.
+fn engine_for<'r>(
+    registry: &'r Registry,
+    asked: Option<&str>,
+    device: &Path,
+) -> Result<&'r EngineEntry, Failure> {
+    let owner = match asked {
+        Some(asked) => ownership::check(registry, device, asked)?,
+        None => ownership::owner(registry, device)?,
+    };
+    let owner = owner.map(|owner| owner.engine);
+    let name = owner.as_deref().or(asked).unwrap_or(DEFAULT_ENGINE);
+    Ok(registry.find(name)?)
 }
 
 async fn copy(

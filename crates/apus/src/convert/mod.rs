@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! plan       devices, their stores, how many rows there may be
+//! hold       the device is the source's until all is proven
 //! copy       broker_copy::copy_store for each: restores, or proves what is there; refusals are named
 //! list       what is on the list of container sync moves too
-//! owner      a device whose stores are all proven belongs to the other engine
+//! transfer   a device whose stores are all proven belongs to the other engine
 //! remove     with --remove-source, and only then
 //! ```
 //!
@@ -25,6 +26,7 @@ use crate::cli::ConvertArgs;
 use crate::registry::Registry;
 use crate::{Failure, block_on_threads};
 use device::Conversion;
+use owner::Owners;
 use place::Place;
 use plan::Plan;
 use progress::Bar;
@@ -55,6 +57,11 @@ async fn convert(registry: &Registry, args: &ConvertArgs) -> Result<bool, Failur
         )));
     }
     let place = Place::of(&args.place, args.store.as_deref())?;
+    let owners = Owners {
+        registry,
+        from: registry.find(&args.from)?,
+        to: registry.find(&args.to)?,
+    };
     let source = place.open(registry, &args.from)?;
     let target = place.open(registry, &args.to)?;
     let mut report = Report::new(args.json, args.dry_run);
@@ -63,6 +70,7 @@ async fn convert(registry: &Registry, args: &ConvertArgs) -> Result<bool, Failur
     let conversion = Conversion {
         source,
         target,
+        owners,
         place: &place,
         args,
         bar: &bar,

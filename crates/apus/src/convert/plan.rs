@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::report::Report;
 use crate::cli::ConvertArgs;
-use crate::store::{devices_in, from_path, locate};
+use crate::store::{devices_in, locate};
 use crate::{Failure, chain};
 use broker_api::{Engine, Location, StoreKind};
 use broker_copy::StoreBroker;
@@ -40,10 +40,7 @@ impl Plan {
         report: &mut Report,
     ) -> Result<Self, Failure> {
         if let Some(store) = &args.store {
-            let location = match from_path(store) {
-                Some((_, location)) => location,
-                None => locate(source, &place.devices, &place.swift_dir, store).await?,
-            };
+            let location = locate(source, &place.devices, &place.swift_dir, store).await?;
             let device = location.device().to_owned();
             let stores = vec![planned(source, location).await];
             return Ok(Self {

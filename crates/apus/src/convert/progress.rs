@@ -27,6 +27,8 @@ pub(super) struct Bar {
     /// Rows copied, of all stores and of the one at work.
     copied: AtomicU64,
     copied_here: AtomicU64,
+    /// What the store at work counts for when it is read back; zero before.
+    read_back: AtomicU64,
     last_line: Mutex<Instant>,
 }
 
@@ -51,6 +53,7 @@ impl Bar {
             done_stores: AtomicU64::new(0),
             copied: AtomicU64::new(0),
             copied_here: AtomicU64::new(0),
+            read_back: AtomicU64::new(0),
             last_line: Mutex::new(start),
         }
     }
@@ -60,8 +63,16 @@ impl Bar {
         let at = u64::try_from(progress.at.0).unwrap_or_default();
         let here = match progress.step {
             Step::Counting | Step::Resuming => 0,
-            Step::Copying | Step::Finishing => at,
-            Step::Verifying => 2 * at,
+            Step::Copying => at,
+            Step::Finishing => {
+                self.read_back.store(at, Ordering::Relaxed);
+                at
+            }
+            // A store that was there is read on both sides at once.
+            Step::Verifying => match self.read_back.load(Ordering::Relaxed) {
+                0 => 2 * at,
+                copied => copied + at,
+            },
         };
         if progress.step == Step::Copying {
             self.copied_here.store(progress.rows, Ordering::Relaxed);
@@ -80,6 +91,7 @@ impl Bar {
 
     /// A store that could have had `rows` rows is done.
     pub(super) fn next_store(&self, rows: u64) {
+        self.read_back.store(0, Ordering::Relaxed);
         let here = self.copied_here.swap(0, Ordering::Relaxed);
         self.copied.fetch_add(here, Ordering::Relaxed);
         self.done_stores.fetch_add(1, Ordering::Relaxed);
