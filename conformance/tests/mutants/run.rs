@@ -116,7 +116,11 @@ async fn judge(mutant: &'static Mutant, only: Option<StoreKind>) -> Verdict {
 async fn killer(subject: &Arc<dyn Subject>, clause: &str) -> Option<String> {
     for case in cases().filter(|case| case.clauses().contains(&clause)) {
         if fails(subject, &case).await {
-            return Some(case.name());
+            return Some(match case.level() {
+                // Which of them notices first is a matter of chance.
+                Level::Concurrent => "one of the concurrent cases".to_owned(),
+                _ => case.name(),
+            });
         }
     }
     None
