@@ -2,7 +2,7 @@
 
 use broker_api::{
     AccountInfo, BrokerOptions, ContainerBrokerExt, ContainerInfo, ContainerRow, Engine, Entry,
-    ListObjects, Location, ObjectEntry, ObjectRow, Result, RowFilter, RowId, StoreInfo,
+    ListObjects, Location, ObjectEntry, ObjectRow, Result, RowFilter, RowId, StoreInfo, StoreKind,
 };
 use broker_layers::{Answer, Call, Layer, Target, Visitor};
 use std::any::Any;
@@ -148,6 +148,8 @@ pub(crate) fn show(entries: &[ObjectEntry], visitor: Visitor) -> Result<Answer> 
 /// The layer of a mutant.
 pub(crate) struct Broken {
     flaw: Flaw,
+    /// The kind of stores that have the flaw; `None` for both.
+    only: Option<StoreKind>,
     is_reopened: bool,
     world: World,
 }
@@ -159,7 +161,12 @@ impl fmt::Debug for Broken {
 }
 
 impl Broken {
-    pub(crate) fn new(flaw: Flaw, engine: Arc<dyn Engine>, is_reopened: bool) -> Self {
+    pub(crate) fn new(
+        flaw: Flaw,
+        only: Option<StoreKind>,
+        engine: Arc<dyn Engine>,
+        is_reopened: bool,
+    ) -> Self {
         let world = World {
             engine,
             calls: AtomicU64::new(0),
@@ -168,6 +175,7 @@ impl Broken {
         };
         Self {
             flaw,
+            only,
             is_reopened,
             world,
         }
@@ -196,6 +204,10 @@ impl Broken {
 
 impl Layer for Broken {
     async fn play(&self, target: &Target, mut call: Call, visitor: Visitor) -> Result<Answer> {
+        let kind = target.location().map(Location::kind);
+        if self.only.is_some() && kind.is_some() && self.only != kind {
+            return target.play(call, visitor).await;
+        }
         let target = &self.moved(target);
         match (self.flaw(), target) {
             (Some(Flaw::Plays(play)), _) => return play(&self.world, target, call, visitor).await,

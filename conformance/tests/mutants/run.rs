@@ -4,7 +4,7 @@ use crate::flaw::{Broken, Flaw};
 use crate::mutant::Mutant;
 use crate::store::BrokenEngine;
 use async_trait::async_trait;
-use broker_api::Engine;
+use broker_api::{Engine, StoreKind};
 use broker_conformance::{Case, Level, Options, Scratch, Subject, cases, run};
 use broker_layers::Layered;
 use broker_runtime::{Adapter, RuntimeOptions};
@@ -19,11 +19,21 @@ const PARALLEL: usize = 4;
 /// What became of a mutant.
 pub(crate) struct Verdict {
     pub(crate) mutant: &'static Mutant,
+    /// The kind of stores that had the flaw; `None` for both.
+    pub(crate) only: Option<StoreKind>,
     /// For each clause that it breaks, the case that noticed.
     pub(crate) killers: Vec<(&'static str, Option<String>)>,
 }
 
 impl Verdict {
+    /// The mutant's name, and the kind of stores where that makes a difference.
+    pub(crate) fn name(&self) -> String {
+        match self.only {
+            Some(kind) => format!("{}, {kind}s alone", self.mutant.name),
+            None => self.mutant.name.to_owned(),
+        }
+    }
+
     /// Whether the cases of every clause that it breaks noticed.
     pub(crate) fn is_killed(&self) -> bool {
         self.killers.iter().all(|(_, killer)| killer.is_some())
@@ -31,42 +41,53 @@ impl Verdict {
 }
 
 /// Opens the reference engine with a flaw.
-struct BrokenSubject(Flaw);
+struct BrokenSubject {
+    flaw: Flaw,
+    only: Option<StoreKind>,
+}
 
 #[async_trait]
 impl Subject for BrokenSubject {
     async fn open(&self, scratch: &Scratch) -> Result<Arc<dyn Engine>, String> {
         let opened = scratch.keep(Arc::<AtomicUsize>::default);
         let is_reopened = opened.fetch_add(1, Ordering::Relaxed) > 0;
-        let disk = match self.0 {
+        let disk = match self.flaw {
             Flaw::Forgets => MemoryDisk::new(),
             _ => scratch.keep(MemoryDisk::new),
         };
         let options = RuntimeOptions::default();
-        let engine: Arc<dyn Engine> = match self.0 {
+        let engine: Arc<dyn Engine> = match self.flaw {
             Flaw::Store(flaw) => {
-                let inner = MemoryEngine::on(&disk);
-                let engine = Adapter::start(BrokenEngine { inner, flaw }, &options);
+                let (inner, only) = (MemoryEngine::on(&disk), self.only);
+                let broken = BrokenEngine { inner, flaw, only };
+                let engine = Adapter::start(broken, &options);
                 Arc::new(engine.map_err(|error| error.to_string())?)
             }
             _ => engine_memory::open(&disk, &options).map_err(|error| error.to_string())?,
         };
-        let layer = Broken::new(self.0, Arc::clone(&engine), is_reopened);
+        let layer = Broken::new(self.flaw, self.only, Arc::clone(&engine), is_reopened);
         Ok(Layered::over(engine, layer))
     }
 }
 
 /// Judges mutants, several at a time; the verdicts are in the order of the mutants.
 pub(crate) async fn judge_all(mutants: Vec<&'static Mutant>) -> Vec<Verdict> {
-    let mut waiting = mutants.into_iter().enumerate();
+    let each = mutants.into_iter().flat_map(|mutant| {
+        let only: &[_] = match mutant.is_of_each_kind {
+            true => &[Some(StoreKind::Account), Some(StoreKind::Container)],
+            false => &[None],
+        };
+        only.iter().map(move |only| (mutant, *only))
+    });
+    let mut waiting = each.enumerate();
     let mut running = JoinSet::new();
     let mut verdicts = Vec::new();
     loop {
         while running.len() < PARALLEL {
-            let Some((place, mutant)) = waiting.next() else {
+            let Some((place, (mutant, only))) = waiting.next() else {
                 break;
             };
-            running.spawn(async move { (place, judge(mutant).await) });
+            running.spawn(async move { (place, judge(mutant, only).await) });
         }
         let Some(judged) = running.join_next().await else {
             break;
@@ -77,13 +98,18 @@ pub(crate) async fn judge_all(mutants: Vec<&'static Mutant>) -> Vec<Verdict> {
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
-async fn judge(mutant: &'static Mutant) -> Verdict {
-    let subject: Arc<dyn Subject> = Arc::new(BrokenSubject(mutant.flaw));
+async fn judge(mutant: &'static Mutant, only: Option<StoreKind>) -> Verdict {
+    let flaw = mutant.flaw;
+    let subject: Arc<dyn Subject> = Arc::new(BrokenSubject { flaw, only });
     let mut killers = Vec::new();
     for clause in mutant.breaks {
         killers.push((*clause, killer(&subject, clause).await));
     }
-    Verdict { mutant, killers }
+    Verdict {
+        mutant,
+        only,
+        killers,
+    }
 }
 
 /// The first case of a clause that fails.
