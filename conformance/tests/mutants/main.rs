@@ -35,6 +35,7 @@ mod replication;
 mod report;
 mod rows;
 mod run;
+mod snapshot;
 mod store;
 mod timestamps;
 
@@ -62,6 +63,7 @@ fn mutants() -> impl Iterator<Item = &'static Mutant> {
         replication::MUTANTS,
         reclaim::MUTANTS,
         concurrent::MUTANTS,
+        snapshot::MUTANTS,
     ];
     files.into_iter().flatten()
 }
