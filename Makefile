@@ -9,8 +9,8 @@ CARGO_ALL := $(CARGO) --config $(shell scripts/rocksdb.sh --path)
 FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash swift-tests bench-first bench-engines \
-	reports readme
+.PHONY: run test build setup rocksdb setup-swift check unit certify third-party oracle crash convert \
+	swift-tests bench-first bench-engines reports mutants readme wire wire-reports
 
 # Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
 # first time; without it nothing of RocksDB is built.
@@ -36,7 +36,7 @@ setup-swift: setup
 	@python3 tests/swift/python_env.py
 
 # Everything, in the order in which a defect shows soonest.
-test: check unit certify oracle crash swift-tests
+test: check unit certify third-party wire oracle crash convert swift-tests
 	@echo "all tests passed"
 
 # Form, lints and documentation, as errors.
@@ -58,24 +58,49 @@ certify: build
 reports: build
 	scripts/certify.sh write
 
+# An engine from elsewhere: built on what is published, certified, and served.
+third-party: build
+	scripts/third_party.sh check
+
+# The same suite over HTTP: against stock Swift, then against Apus on each engine.
+WIRE_ENGINES ?= memory sqlite sled rocksdb
+wire: build setup-swift
+	scripts/certify_wire.sh check $(WIRE_ENGINES)
+
+wire-reports: build setup-swift
+	scripts/certify_wire.sh write $(WIRE_ENGINES)
+
+# Engines with one flaw each: which case notices, and the kill rate in conformance/mutants.json.
+mutants: setup
+	APUS_BLESS=1 $(CARGO) test --release --package broker-conformance --test mutants
+
 # A longer differential run than the one in `unit`; more with OPERATIONS=200000 SEED=…
 OPERATIONS ?= 40000
+ORACLE_ENGINES ?= memory sqlite rocksdb sled
 SEED ?= $(shell date +%s)
 oracle: build setup-swift
 	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \
-		$(BIN)/broker-oracle --engine memory --engine sqlite --operations $(OPERATIONS) --seed $(SEED)
+		$(BIN)/broker-oracle $(addprefix --engine ,$(ORACLE_ENGINES)) --operations $(OPERATIONS) --seed $(SEED)
 
-# kill -9 while 32 connections write.
-ROUNDS ?= 200
+# kill -9, and cuts of the power, while 32 connections write: every engine that is compiled in, at every
+# durability that it has. ROUNDS=200 for a long run.
+ROUNDS ?= 40
 crash: build
-	$(BIN)/broker-crash --rounds $(ROUNDS) --durability process --seed $(SEED)
-	$(BIN)/broker-crash --rounds $(ROUNDS) --durability disk --seed $(SEED)
+	scripts/crash.sh $(BIN) $(ROUNDS) $(SEED)
+
+# Stores from engine to engine with kill -9 on the way, and back to Swift. The full journey:
+# make convert ARGS="--rows 5000000 --small 1000 --engines sqlite,rocksdb,sled,sqlite --kills 10"
+convert: build setup-swift
+	python3 tests/swift/convert_check.py --apus $(BIN)/apus $(ARGS)
 
 # Swift's own functional tests, the shared-files test and the tour, on real Swift over Apus.
+SWIFT_ENGINES ?= sqlite rocksdb sled
 swift-tests: build setup-swift
 	python3 tests/swift/shared_files.py --apus $(BIN)/apus
 	examples/real-swift/run.sh --once --apus $(BIN)/apus
-	python3 tests/swift/functional.py --apus $(BIN)/apus
+	for engine in $(SWIFT_ENGINES); do \
+		python3 tests/swift/functional.py --apus $(BIN)/apus --engine $$engine || exit 1; \
+	done
 
 # First figures beside stock Swift, measured in turns on this machine.
 bench-first: build setup-swift

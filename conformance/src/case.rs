@@ -17,9 +17,9 @@ pub enum Level {
     Reclaim,
     /// Many writers and readers on one store.
     Concurrent,
-    /// Crashes; no cases in this version of the contract.
+    /// What is left when the process was killed.
     Durable,
-    /// Whole-store copies; no cases in this version of the contract.
+    /// Restoring whole stores, row numbers and all.
     Snapshot,
     /// Splitting containers; no cases in this version of the contract.
     Sharding,

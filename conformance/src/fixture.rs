@@ -1,6 +1,7 @@
 //! What a case works on: an engine of its own, and names that no other case uses.
 
 use crate::check::{Check, Failure};
+use crate::door::Door;
 use crate::rng::Rng;
 use crate::subject::{Scratch, Subject};
 use broker_api::location::NameHash;
@@ -8,6 +9,7 @@ use broker_api::{
     AccountBroker, BrokerOptions, ContainerBroker, Engine, Initialized, Location, NewAccount,
     NewContainer, PolicyIndex, StoreKind, Timestamp, TimestampText,
 };
+use std::process::Command;
 use std::sync::Arc;
 
 /// The account name of every store that [`Fixture`] makes.
@@ -19,43 +21,82 @@ pub(crate) const CONTAINER: &str = "c";
 /// The id that stores start with, but for the device.
 pub(crate) const STORE_ID: &str = "0d1f1f4e-6a5c-4f6c-9d8a-3f2b1c0a9e87";
 
+/// Where a case comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The engine's name in the report.
+    pub(crate) engine: String,
+    /// Where random numbers begin.
+    pub(crate) seed: u64,
+    /// The name of the case.
+    pub(crate) case: String,
+}
+
 /// An engine of a case's own.
 pub(crate) struct Fixture {
     subject: Arc<dyn Subject>,
     scratch: Scratch,
     engine: Arc<dyn Engine>,
-    seed: u64,
-    case: String,
+    origin: Origin,
+}
+
+/// What is left of a fixture while its engine is closed.
+pub(crate) struct Closed {
+    subject: Arc<dyn Subject>,
+    scratch: Scratch,
+    origin: Origin,
+}
+
+impl Closed {
+    /// Opens the engine again.
+    pub(crate) async fn open(self) -> Check<Fixture> {
+        Fixture::open(self.subject, self.scratch, self.origin).await
+    }
+
+    /// The command that starts a child on the same place.
+    pub(crate) fn child(&self) -> std::io::Result<Command> {
+        self.subject.child()
+    }
 }
 
 impl Fixture {
     pub(crate) async fn open(
         subject: Arc<dyn Subject>,
         scratch: Scratch,
-        seed: u64,
-        case: String,
+        origin: Origin,
     ) -> Check<Self> {
         let engine = open(&subject, &scratch).await?;
         Ok(Self {
             subject,
             scratch,
             engine,
-            seed,
-            case,
+            origin,
         })
     }
 
     /// Closes the engine and opens it again. Brokers of the old one must be dropped before.
     pub(crate) async fn reopen(self) -> Check<Self> {
-        let Self {
-            subject,
-            scratch,
-            engine,
-            seed,
-            case,
-        } = self;
-        subject.close(engine).await;
-        Self::open(subject, scratch, seed, case).await
+        self.close().await.open().await
+    }
+
+    /// Closes the engine. Its brokers must be dropped before.
+    pub(crate) async fn close(self) -> Closed {
+        self.subject.close(self.engine).await;
+        Closed {
+            subject: self.subject,
+            scratch: self.scratch,
+            origin: self.origin,
+        }
+    }
+
+    /// Which case this is for.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Where the engine is.
+    pub(crate) fn scratch(&self) -> &Scratch {
+        &self.scratch
     }
 
     /// The engine.
@@ -63,9 +104,14 @@ impl Fixture {
         &self.engine
     }
 
+    /// The door through which the case reaches it.
+    pub(crate) fn door(&self) -> Door {
+        self.subject.door()
+    }
+
     /// Random numbers, the same for every run of this case with this seed.
     pub(crate) fn rng(&self) -> Rng {
-        Rng::new(self.seed, &self.case)
+        Rng::new(self.origin.seed, &self.origin.case)
     }
 
     /// The name of a device; there are two.
@@ -86,7 +132,7 @@ impl Fixture {
         partition: u64,
         number: u64,
     ) -> Location {
-        let mut rng = Rng::new(self.seed ^ number, &self.case);
+        let mut rng = Rng::new(self.origin.seed ^ number, &self.origin.case);
         let hash = u128::from(rng.next()) << 64 | u128::from(rng.next());
         let location = Location::new(
             kind,

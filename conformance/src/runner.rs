@@ -3,13 +3,16 @@
 use crate::case::{Case, Level};
 use crate::cases;
 use crate::check::{Check, Failure};
-use crate::fixture::Fixture;
+use crate::crash::{self, Part};
+use crate::door::{self, Door};
+use crate::fixture::{Fixture, Origin};
 use crate::report::{CaseReport, Report, State};
 use crate::rng::Rng;
 use crate::subject::{Scratch, Subject};
+use broker_api::Durability;
 use std::any::Any;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::{JoinError, JoinSet};
 
@@ -45,6 +48,8 @@ pub struct Options {
     pub parallel: usize,
     /// How long one case may take.
     pub case_timeout: Duration,
+    /// Takes no heed of what is declared of cases over HTTP: to find out what should be.
+    pub undeclared: bool,
 }
 
 impl Options {
@@ -59,6 +64,7 @@ impl Options {
             seed: DEFAULT_SEED,
             parallel: 4,
             case_timeout: Duration::from_secs(120),
+            undeclared: false,
         }
     }
 
@@ -87,22 +93,33 @@ impl Options {
 
 /// Runs the chosen cases. `progress` hears of each when it ends, in no particular order; the report
 /// is in the order of [`cases`](crate::cases()).
+///
+/// In a process that a durable case started, see [`Subject::child`], it plays that part and ends the
+/// process.
 pub async fn run(
     subject: Arc<dyn Subject>,
     options: &Options,
     mut progress: impl FnMut(&CaseReport),
 ) -> Report {
+    if let Some(part) = Part::of_this_process() {
+        return be_killed(subject, options, part).await;
+    }
     let chosen: Vec<Case> = cases::all().filter(|case| options.chooses(case)).collect();
     let mut ended: Vec<(usize, CaseReport)> = Vec::new();
     let mut waiting = chosen.iter().copied().enumerate();
     let mut running = JoinSet::new();
+    let durability = Arc::new(OnceLock::new());
     loop {
         while running.len() < options.parallel.max(1) {
             let Some((index, case)) = waiting.next() else {
                 break;
             };
             let (subject, options) = (Arc::clone(&subject), options.clone());
-            running.spawn(async move { (index, judge(subject, case, &options).await) });
+            let durability = Arc::clone(&durability);
+            running.spawn(async move {
+                let report = judge(subject, case, &options, &durability).await;
+                (index, report)
+            });
         }
         let Some(done) = running.join_next().await else {
             break;
@@ -114,7 +131,28 @@ pub async fn run(
     }
     ended.sort_by_key(|(index, _)| *index);
     let cases = ended.into_iter().map(|(_, report)| report).collect();
-    Report::new(options, cases, unknown_exceptions(options))
+    let durability = durability.get().copied();
+    let unknown = unknown_exceptions(options);
+    Report::new(options, subject.door(), cases, unknown, durability)
+}
+
+/// Plays the part of a child; of several engines that a program certifies, only the one that is meant.
+async fn be_killed(
+    subject: Arc<dyn Subject>,
+    options: &Options,
+    part: Result<Part, String>,
+) -> Report {
+    let is_well = match part {
+        Ok(part) if part.engine() != options.engine => {
+            return Report::new(options, subject.door(), Vec::new(), Vec::new(), None);
+        }
+        Ok(part) => crash::play_part(subject, part).await,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            false
+        }
+    };
+    std::process::exit(i32::from(!is_well))
 }
 
 /// Expected failures that name no case: the list must shrink honestly.
@@ -127,7 +165,12 @@ fn unknown_exceptions(options: &Options) -> Vec<String> {
     unknown.map(|expected| expected.case.clone()).collect()
 }
 
-async fn judge(subject: Arc<dyn Subject>, case: Case, options: &Options) -> CaseReport {
+async fn judge(
+    subject: Arc<dyn Subject>,
+    case: Case,
+    options: &Options,
+    durability: &Arc<OnceLock<Durability>>,
+) -> CaseReport {
     let report = |state, reason: String| CaseReport {
         name: case.name(),
         level: case.level,
@@ -138,13 +181,54 @@ async fn judge(subject: Arc<dyn Subject>, case: Case, options: &Options) -> Case
         seed: options.seed,
         at: None,
     };
-    if !options.is_claimed(case.level) {
+    // Over HTTP all is run: what is declared not to be seen must not pass, at any level.
+    if !options.is_claimed(case.level) && subject.door() == Door::Process {
         return report(State::Skip, format!("{} is not claimed", case.level));
     }
-    let seed = options.seed;
-    let trial = tokio::spawn(async move { run_case(subject, case, seed).await });
+    if case.level == Level::Durable && subject.door() == Door::Wire {
+        return report(State::NotSeen, "the server is not the suite's to kill".into());
+    }
+    let declared = match subject.door() {
+        Door::Wire if !options.undeclared => door::declared(&case.name()),
+        _ => None,
+    };
+    let devices = subject.devices().map_or(2, |devices| devices.len());
+    if let Some(needed) = declared.map(|declared| declared.devices)
+        && needed > devices
+    {
+        return report(State::Skip, format!("needs {needed} devices"));
+    }
+    let outcome = trial(subject, case, options, durability).await;
+    let lacks = declared.and_then(|declared| declared.lacks);
+    match (outcome, lacks, options.expected_failure(&case)) {
+        (Ok(()), Some(_), _) => report(State::Stale, "declared not to be seen, but passes".into()),
+        (Err(_), Some(lacks), _) => report(State::NotSeen, lacks.to_owned()),
+        (Ok(()), None, None) => report(State::Pass, String::new()),
+        (Ok(()), None, Some(_)) => report(State::Stale, "expected to fail, but passes".into()),
+        (Err(_), None, Some(expected)) => report(State::ExpectedFailure, expected.reason.clone()),
+        (Err(failure), None, None) => CaseReport {
+            at: Some(failure.at()),
+            ..report(State::Fail, failure.message().to_owned())
+        },
+    }
+}
+
+/// Runs a case to its end, its panic, or the end of its time.
+async fn trial(
+    subject: Arc<dyn Subject>,
+    case: Case,
+    options: &Options,
+    durability: &Arc<OnceLock<Durability>>,
+) -> Check {
+    let origin = Origin {
+        engine: options.engine.clone(),
+        seed: options.seed,
+        case: case.name(),
+    };
+    let durability = Arc::clone(durability);
+    let trial = tokio::spawn(async move { run_case(subject, case, origin, &durability).await });
     let abort = trial.abort_handle();
-    let outcome = match tokio::time::timeout(options.case_timeout, trial).await {
+    match tokio::time::timeout(options.case_timeout, trial).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => Err(Failure::new(panic_message(panic))),
         Err(_) => {
@@ -152,46 +236,53 @@ async fn judge(subject: Arc<dyn Subject>, case: Case, options: &Options) -> Case
             let seconds = options.case_timeout.as_secs();
             Err(Failure::new(format!("still running after {seconds} s")))
         }
-    };
-    match (outcome, options.expected_failure(&case)) {
-        (Ok(()), None) => report(State::Pass, String::new()),
-        (Ok(()), Some(_)) => report(State::Stale, "expected to fail, but passes".into()),
-        (Err(_), Some(expected)) => report(State::ExpectedFailure, expected.reason.clone()),
-        (Err(failure), None) => CaseReport {
-            at: Some(failure.at()),
-            ..report(State::Fail, failure.message().to_owned())
-        },
     }
 }
 
-async fn run_case(subject: Arc<dyn Subject>, case: Case, seed: u64) -> Check {
+/// Runs a case; `durability` becomes what its engine states.
+async fn run_case(
+    subject: Arc<dyn Subject>,
+    case: Case,
+    origin: Origin,
+    durability: &OnceLock<Durability>,
+) -> Check {
     let io = |error: std::io::Error| Failure::new(format!("no scratch directory: {error}"));
     let directory = tempfile::Builder::new()
         .prefix("broker-conformance-")
         .tempdir()
         .map_err(io)?;
-    let name = case.name();
-    let scratch = scratch(directory.path(), seed, &name).map_err(io)?;
-    let fixture = Fixture::open(Arc::clone(&subject), scratch.clone(), seed, name).await?;
+    let devices = subject.devices();
+    let scratch = scratch(directory.path(), origin.seed, &origin.case, devices).map_err(io)?;
+    let fixture = Fixture::open(Arc::clone(&subject), scratch.clone(), origin).await?;
+    durability.get_or_init(|| fixture.engine().capabilities().durability);
     let outcome = (case.run)(fixture).await;
     subject.clean(&scratch).await;
     outcome
 }
 
-fn scratch(path: &Path, seed: u64, case: &str) -> std::io::Result<Scratch> {
-    let mut rng = Rng::new(seed, &format!("device of {case}"));
-    let mut devices = Vec::new();
-    for letter in ["a", "b"] {
-        let device = format!("sd{letter}{:08x}", rng.next() as u32);
-        std::fs::create_dir(path.join(&device))?;
-        devices.push(device);
-    }
+fn scratch(
+    path: &Path,
+    seed: u64,
+    case: &str,
+    devices: Option<Vec<String>>,
+) -> std::io::Result<Scratch> {
+    let devices = devices.map_or_else(|| make_devices(path, seed, case), Ok)?;
     // Other runs may use the same remote service at the same time.
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanoseconds = since_epoch.map_or(0, |time| time.as_nanos() as u64);
     let mut unique = Rng::new(nanoseconds ^ u64::from(std::process::id()), case);
     let token = format!("{:016x}", unique.next());
     Ok(Scratch::new(path.to_owned(), token, devices))
+}
+
+fn make_devices(path: &Path, seed: u64, case: &str) -> std::io::Result<Vec<String>> {
+    let mut rng = Rng::new(seed, &format!("device of {case}"));
+    let make = |letter| {
+        let device = format!("sd{letter}{:08x}", rng.next() as u32);
+        std::fs::create_dir(path.join(&device))?;
+        Ok(device)
+    };
+    ["a", "b"].into_iter().map(make).collect()
 }
 
 fn panic_message(error: JoinError) -> String {

@@ -1,5 +1,6 @@
 //! What is certified: something that opens engines.
 
+use crate::door::Door;
 use async_trait::async_trait;
 use broker_api::Engine;
 use std::any::Any;
@@ -7,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A place for the engine of one case.
@@ -75,6 +77,31 @@ pub trait Subject: Send + Sync + 'static {
     /// the usual way.
     async fn close(&self, engine: Arc<dyn Engine>) {
         drop(engine);
+    }
+
+    /// How cases reach what is certified.
+    fn door(&self) -> Door {
+        Door::Process
+    }
+
+    /// The devices that are there, when they are not the suite's to make.
+    fn devices(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// The command that starts this program again, as the child that a durable case kills. Started so,
+    /// [`run`](crate::run) opens the subject of the same name on the same place and plays a part there
+    /// instead of running cases.
+    ///
+    /// The same program with the same arguments is right for every program that comes to
+    /// [`Certification::run`](crate::Certification::run) or [`run`](crate::run) by them alone.
+    ///
+    /// # Errors
+    /// When the program is not to be found.
+    fn child(&self) -> std::io::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(std::env::args_os().skip(1));
+        Ok(command)
     }
 
     /// Removes what the engine keeps outside [`Scratch::path`], after a case.

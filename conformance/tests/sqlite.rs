@@ -10,6 +10,12 @@ fn main() -> ExitCode {
         let options = SqliteOptions::new(scratch.path()).with_mount_check(false);
         engine_sqlite::open(options, &RuntimeOptions::default())
     })
-    .claims(&[Level::Replication, Level::Reclaim, Level::Concurrent])
+    .claims(&[
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+        Level::Snapshot,
+        Level::Durable,
+    ])
     .run()
 }

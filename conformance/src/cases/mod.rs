@@ -4,19 +4,24 @@ mod absent;
 mod batches;
 mod concurrent;
 mod containers;
+mod durable;
 mod engine;
 mod goldens;
+mod kinds;
 mod laws;
 mod lifecycle;
 mod listing;
 mod marks;
 mod metadata;
 mod objects;
+mod overlapping;
 mod policies;
 mod reclaim;
 mod reopen;
 mod replication;
 mod rows;
+mod shown;
+mod snapshot;
 mod timestamps;
 mod values;
 
@@ -29,6 +34,7 @@ use broker_api::{
     ObjectRecord, ObjectRow, ObjectTimestamps, PolicyIndex, RowFilter, RowId, Timestamp,
     TimestampText,
 };
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// More rows than any case makes.
 const MANY: usize = 1_000_000;
@@ -49,12 +55,17 @@ pub fn all() -> impl Iterator<Item = Case> {
         listing::CASES,
         policies::CASES,
         marks::CASES,
+        shown::CASES,
+        kinds::CASES,
         reopen::CASES,
         goldens::CASES,
         laws::CASES,
         replication::CASES,
         reclaim::CASES,
+        snapshot::CASES,
         concurrent::CASES,
+        overlapping::CASES,
+        durable::CASES,
     ];
     files.into_iter().flatten().copied()
 }
@@ -147,6 +158,13 @@ async fn list_containers(broker: &dyn AccountBroker, query: &ListingQuery) -> Ch
         ContainerEntry::Subdir(name) => format!("+{name}"),
     };
     Ok(entries.map(shown).collect())
+}
+
+/// Whether a text is the present time in whole epoch seconds, give or take a minute.
+fn is_now(text: &str) -> bool {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since_epoch.map_or(0, |time| time.as_secs());
+    text.parse().is_ok_and(|at: u64| now.abs_diff(at) <= 60)
 }
 
 /// A listing without any filter.

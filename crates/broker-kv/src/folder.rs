@@ -17,13 +17,9 @@ use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// The name of the marker.
 const MARKER: &str = "FORMAT";
-
-/// How long a database that was just closed may still be locked.
-const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A folder that is marked and, unless it was only looked at, locked.
 #[derive(Debug)]
@@ -65,6 +61,15 @@ impl Folder {
         let db = path.join("db");
         let found = is_marked(path, &db, marker)?;
         Ok(found.then_some(Self { db, _lock: None }))
+    }
+
+    /// The error for a database that is open already: `Busy`, for which the engine waits a moment.
+    pub fn in_use(path: &Path) -> Error {
+        let message = format!(
+            "{} is open in another process; a database serves one, so a server and its daemons must be one",
+            path.display()
+        );
+        Error::new(ErrorKind::Busy, message).with_outcome(Outcome::NotApplied)
     }
 
     /// Where the database's own files are. The database makes this folder itself.
@@ -121,25 +126,11 @@ fn lock(path: &Path) -> Result<File> {
     let options = options.create(true).truncate(false).write(true);
     let file = options.open(&name);
     let file = file.map_err(|error| failed("open", &name, error))?;
-    let patience = Instant::now() + CLOSING_TIMEOUT;
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK) if Instant::now() < patience => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(Errno::WOULDBLOCK) => return Err(in_use(path)),
-            Err(errno) => return Err(failed("lock", &name, errno.into())),
-        }
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(Folder::in_use(path)),
+        Err(errno) => Err(failed("lock", &name, errno.into())),
     }
-}
-
-fn in_use(path: &Path) -> Error {
-    let message = format!(
-        "{} is open in another process; a database serves one, so a server and its daemons must be one",
-        path.display()
-    );
-    Error::new(ErrorKind::Busy, message).with_outcome(Outcome::NotApplied)
 }
 
 fn failed(action: &str, path: &Path, error: io::Error) -> Error {

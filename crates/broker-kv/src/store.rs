@@ -91,6 +91,14 @@ fn get(view: &impl View, overlay: &Overlay, key: &[u8]) -> Result<Option<Vec<u8>
     }
 }
 
+/// Writes a row and its entry in the log.
+pub(crate) fn put_row<R: Row>(overlay: &mut Overlay, keys: StoreKeys, row: &R, row_id: RowId) {
+    let key = key_of(keys, row);
+    let logged = Writer::new().bytes(keys::tail(&key)).done();
+    overlay.put(keys.row_log(row_id), logged);
+    overlay.put(key, row.value(row_id));
+}
+
 fn read_facts(view: &impl View, keys: StoreKeys) -> Result<Facts> {
     let stat = view.get(&keys.single(section::STAT))?;
     let stat = stat.ok_or_else(|| damaged("the stat record, which is missing,"))?;
@@ -216,10 +224,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         store.max_row = row_id;
         new.count(&mut change.facts, 1);
         change.stat_changed = true;
-        let key = key_of(keys, new);
-        let logged = Writer::new().bytes(keys::tail(&key)).done();
-        change.overlay.put(keys.row_log(row_id), logged);
-        change.overlay.put(key, new.value(row_id));
+        put_row(&mut change.overlay, keys, new, row_id);
         Ok(row_id)
     }
 
@@ -307,6 +312,20 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
                 Some(Step::Seek(bound)) => seek_all(&mut lanes, as_str(&bound))?,
             }
         }
+    }
+
+    /// How many entries the row log has.
+    pub(crate) fn logged(&self) -> Result<u64> {
+        let mut count = 0;
+        let log = self.keys.section(section::ROW_LOG);
+        let Some(mut cursor) = self.cursor(log, Walk::Up)? else {
+            return Ok(count);
+        };
+        while cursor.entry().is_some() {
+            count += 1;
+            cursor.step()?;
+        }
+        Ok(count)
     }
 
     /// Shows tombstones from a name on to `visit` until it answers false.

@@ -22,7 +22,7 @@ mod tuning;
 
 pub use devices::{RocksdbDevices, open};
 pub use figures::Figures;
-pub use options::{Compaction, Compression, RocksdbOptions};
+pub use options::{Compaction, Compression, RocksdbOptions, SETTINGS};
 pub use store::{RocksdbStore, RocksdbView};
 
 /// The README, whose samples are tested.

@@ -1,6 +1,6 @@
 //! [`SledDevices`]: where the databases are, and how they are opened.
 
-use crate::error::{Attempt, OsContext};
+use crate::error::{Failure, OsContext};
 use crate::options::{SledMode, SledOptions};
 use crate::store::SledStore;
 use broker_api::{DeviceHealth, Durability, Engine, Result, StoreKind};
@@ -8,7 +8,6 @@ use broker_kv::{Devices, Folder, Presence};
 use broker_runtime::{RuntimeOptions, device};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// The folder of this engine on a device.
 const FOLDER: &str = "apus-sled";
@@ -16,9 +15,6 @@ const FOLDER: &str = "apus-sled";
 /// What the marker of a folder holds. A change of the version of sled or of the folder's layout changes
 /// it; the layout of keys has a version of its own, inside the database.
 const FORMAT: &str = "apus engine-sled, sled 0.34, folder 1";
-
-/// sled's threads may keep a database that was just closed for a moment longer.
-const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens the engine behind the asynchronous contract. Databases are opened when they are first used.
 ///
@@ -47,7 +43,7 @@ impl SledDevices {
         folder
     }
 
-    fn open_db(&self, path: &Path) -> Attempt<sled::Db> {
+    fn open_db(&self, path: &Path) -> Result<sled::Db> {
         let mode = match self.options.mode {
             SledMode::HighThroughput => sled::Mode::HighThroughput,
             SledMode::LowSpace => sled::Mode::LowSpace,
@@ -58,18 +54,13 @@ impl SledDevices {
             .cache_capacity(self.options.cache_capacity_mb << 20)
             // Every commit is flushed before it is acknowledged.
             .flush_every_ms(None);
-        let patience = Instant::now() + CLOSING_TIMEOUT;
-        loop {
-            match config.open() {
-                // sled cannot lock its file. We hold our own lock, so only what this process closed
-                // itself can be in the way.
-                Err(sled::Error::Io(error))
-                    if error.kind() == std::io::ErrorKind::Other && Instant::now() < patience =>
-                {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                opened => return Ok(opened?),
+        match config.open() {
+            // sled cannot lock its file. We hold our own lock, so only what this process closed itself can
+            // be in the way.
+            Err(sled::Error::Io(error)) if error.kind() == std::io::ErrorKind::Other => {
+                Err(Folder::in_use(path))
             }
+            opened => Ok(opened.map_err(Failure::from)?),
         }
     }
 }

@@ -48,13 +48,6 @@ impl From<sled::Error> for Failure {
     }
 }
 
-fn kind_of(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
-        _ => ErrorKind::Io,
-    }
-}
-
 impl From<Failure> for Error {
     /// Damage is `Io`: it is in the database of all stores, and quarantining one would write to it.
     fn from(failure: Failure) -> Self {
@@ -62,7 +55,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::Sled(error) => {
                 let kind = match &error {
-                    sled::Error::Io(error) => kind_of(error),
+                    sled::Error::Io(error) => ErrorKind::from(error),
                     sled::Error::ReportableBug(_) => ErrorKind::Internal,
                     sled::Error::Unsupported(_) => ErrorKind::Unsupported,
                     _ => ErrorKind::Io,
@@ -75,7 +68,9 @@ impl From<Failure> for Error {
                 let failed = Error::new(kind, message).with_outcome(outcome);
                 failed.caused_by(error)
             }
-            Failure::Os { source, .. } => Error::new(kind_of(&source), message).caused_by(source),
+            Failure::Os { source, .. } => {
+                Error::new(ErrorKind::from(&source), message).caused_by(source)
+            }
             Failure::Stopped(kind) => Error::new(kind, message).with_outcome(Outcome::NotApplied),
         }
     }

@@ -15,7 +15,7 @@ mod options;
 mod store;
 
 pub use devices::{SledDevices, open};
-pub use options::{SledMode, SledOptions};
+pub use options::{SETTINGS, SledMode, SledOptions};
 pub use store::{SledStore, SledView};
 
 /// The README, whose samples are tested.

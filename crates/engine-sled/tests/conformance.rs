@@ -11,6 +11,12 @@ fn main() -> ExitCode {
             .with_cache_capacity_mb(8);
         engine_sled::open(options, &Default::default())
     })
-    .claims(&[Level::Replication, Level::Reclaim, Level::Concurrent])
+    .claims(&[
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+        Level::Snapshot,
+        Level::Durable,
+    ])
     .run()
 }

@@ -11,6 +11,12 @@ fn main() -> ExitCode {
             .with_durability(broker_api::Durability::Disk);
         engine_sqlite::open(options, &Default::default())
     })
-    .claims(&[Level::Replication, Level::Reclaim, Level::Concurrent])
+    .claims(&[
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+        Level::Snapshot,
+        Level::Durable,
+    ])
     .run()
 }

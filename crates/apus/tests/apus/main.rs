@@ -3,5 +3,8 @@
 
 mod commands;
 mod common;
+mod convert;
 mod corruption;
+mod engines;
+mod wire;
 mod dump_keys;
