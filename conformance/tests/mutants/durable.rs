@@ -24,9 +24,24 @@ fn soon(target: &Target, call: Call) -> Result<Answer> {
     Ok(().into())
 }
 
-/// A moment in which a kill may come.
+/// A moment in which a kill may come, as long as the longest that the suite waits.
 async fn a_moment() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// The sync point that a batch brings with it, which it then does not bring any more.
+fn sync_point(call: &mut Call) -> Option<SyncPoint> {
+    match call {
+        Call::MergeObjects(records, options) => {
+            let last = records.last()?.row_id?;
+            Some(SyncPoint::new(options.source.take()?, last))
+        }
+        Call::MergeContainers(records, options) => {
+            let largest = records.iter().filter_map(|record| record.row_id).max()?;
+            Some(SyncPoint::new(options.source.take()?, largest))
+        }
+        _ => None,
+    }
 }
 
 /// The put timestamp that a store is to be made with, and the one that it is made with.
@@ -119,14 +134,14 @@ mutants! {
         _ => {}
     }));
 
-    /// A batch is merged in two transactions.
-    batches_are_merged_in_halves breaks ["DURABLE-2"] =
+    /// The first record of a batch is merged in a transaction of its own.
+    batches_are_merged_in_two_parts breaks ["DURABLE-2"] =
         OnFiles(&Plays(|_, target, call, visitor| Box::pin(async move {
             let Call::MergeObjects(mut records, options) = call else {
                 return target.play(call, visitor).await;
             };
             if records.len() > 1 {
-                let rest = records.split_off(records.len() / 2);
+                let rest = records.split_off(1);
                 target.ask(Call::MergeObjects(records, MergeOptions::default())).await?;
                 a_moment().await;
                 records = rest;
@@ -135,19 +150,14 @@ mutants! {
         })));
 
     /// The sync point of a batch is raised in a transaction of its own.
-    sync_points_follow_their_batches breaks ["DURABLE-2"] =
-        OnFiles(&Plays(|_, target, call, visitor| Box::pin(async move {
-            let Call::MergeObjects(records, mut options) = call else {
-                return target.play(call, visitor).await;
-            };
-            let last = records.last().and_then(|record| record.row_id);
-            let (Some(source), Some(last)) = (options.source.take(), last) else {
-                return target.ask(Call::MergeObjects(records, options)).await;
-            };
-            target.ask(Call::MergeObjects(records, options)).await?;
-            a_moment().await;
-            let points = vec![SyncPoint::new(source, last)];
-            target.ask(Call::MergeSyncPoints(Direction::Incoming, points)).await
+    sync_points_precede_their_batches breaks ["DURABLE-2"] =
+        OnFiles(&Plays(|_, target, mut call, visitor| Box::pin(async move {
+            if let Some(point) = sync_point(&mut call) {
+                let raise = Call::MergeSyncPoints(Direction::Incoming, vec![point]);
+                target.ask(raise).await?;
+                a_moment().await;
+            }
+            target.play(call, visitor).await
         })));
 
     /// A store is made before its put timestamp is written.
@@ -192,7 +202,7 @@ mutants! {
                 let new = records.iter().filter_map(|record| merge_object(None, record).ok()?);
                 let shown: Vec<_> = new.enumerate().map(number).collect();
                 world.remember(place(target), shown);
-                a_moment().await;
+                tokio::time::sleep(Duration::from_millis(3)).await;
                 let answer = target.play(call, visitor).await;
                 world.remember(place(target), Vec::<ObjectRow>::new());
                 return answer;

@@ -129,21 +129,28 @@ async fn judge(mutant: &'static Mutant) -> Verdict {
     Verdict { mutant, killers }
 }
 
-/// The first case of a clause that fails.
+/// The first case of a clause that fails. Moments of kills are drawn: those get other draws, too.
 async fn killer(subject: &Arc<dyn Subject>, mutant: &Mutant, clause: &str) -> Option<String> {
-    for case in cases().filter(|case| case.clauses().contains(&clause)) {
-        if fails(subject, mutant, &case).await {
-            return Some(case.name());
+    let rounds = match mutant.flaw.is_over_files() {
+        true => 3,
+        false => 1,
+    };
+    for round in 0..rounds {
+        for case in cases().filter(|case| case.clauses().contains(&clause)) {
+            if fails(subject, mutant, &case, round).await {
+                return Some(case.name());
+            }
         }
     }
     None
 }
 
-async fn fails(subject: &Arc<dyn Subject>, mutant: &Mutant, case: &Case) -> bool {
+async fn fails(subject: &Arc<dyn Subject>, mutant: &Mutant, case: &Case, round: u64) -> bool {
     // By its name a child that is to be killed finds the mutant whose part it plays.
     let mut options = Options::new(mutant.name);
     options.claims = cases().map(|case| case.level()).collect();
     options.claims.retain(|level| *level != Level::Core);
+    options.seed += round;
     options.exact = true;
     options.filters = vec![case.name()];
     let report = run(Arc::clone(subject), &options, |_| {}).await;
