@@ -9,8 +9,8 @@ CARGO_ALL := $(CARGO) --config $(shell scripts/rocksdb.sh --path)
 FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: run test build setup rocksdb setup-swift check unit certify oracle crash convert swift-tests bench-first \
-	bench-engines reports readme wire wire-reports
+.PHONY: run test build setup rocksdb setup-swift check unit certify third-party oracle crash convert \
+	swift-tests bench-first bench-engines reports mutants readme wire wire-reports
 
 # Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
 # first time; without it nothing of RocksDB is built.
@@ -36,7 +36,7 @@ setup-swift: setup
 	@python3 tests/swift/python_env.py
 
 # Everything, in the order in which a defect shows soonest.
-test: check unit certify wire oracle crash convert swift-tests
+test: check unit certify third-party wire oracle crash convert swift-tests
 	@echo "all tests passed"
 
 # Form, lints and documentation, as errors.
@@ -58,6 +58,10 @@ certify: build
 reports: build
 	scripts/certify.sh write
 
+# An engine from elsewhere: built on what is published, certified, and served.
+third-party: build
+	scripts/third_party.sh check
+
 # The same suite over HTTP: against stock Swift, then against Apus on each engine.
 WIRE_ENGINES ?= memory sqlite sled rocksdb
 wire: build setup-swift
@@ -65,6 +69,10 @@ wire: build setup-swift
 
 wire-reports: build setup-swift
 	scripts/certify_wire.sh write $(WIRE_ENGINES)
+
+# Engines with one flaw each: which case notices, and the kill rate in conformance/mutants.json.
+mutants: setup
+	APUS_BLESS=1 $(CARGO) test --release --package broker-conformance --test mutants
 
 # A longer differential run than the one in `unit`; more with OPERATIONS=200000 SEED=…
 OPERATIONS ?= 40000

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the table of engines in README.md from the reports in conformance/reports.
+"""Writes the table of engines in README.md from the reports that are checked in.
 
 readme_tables.py           replace the table
 readme_tables.py --check   fail when the table is not what the reports say
@@ -13,8 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- table of engines: written by scripts/readme_tables.py from conformance/reports -->\n"
 END = "<!-- end of table -->\n"
 LEVELS = ["core", "replication", "reclaim", "durable", "concurrent", "snapshot", "sharding"]
+REPORTS = ["conformance/reports/*.json", "examples/third-party-engine/redb.json"]
 ABOUT = {
     "memory": ("the reference and oracle; forgets everything at exit", "crates/engine-memory"),
+    "redb": ("an engine from elsewhere, in a workspace of its own; the example for authors", "examples/third-party-engine"),
     "rocksdb": ("large containers and high rates; one database per device", "crates/engine-rocksdb"),
     "sled": ("pure Rust, one database per device; experimental", "crates/engine-sled"),
     "sqlite": ("Swift's own files, the default; usable by Python Swift at the same time", "crates/engine-sqlite"),
@@ -28,7 +30,8 @@ def cell(report, level):
 
 
 def table():
-    reports = [json.loads(path.read_text()) for path in sorted((ROOT / "conformance/reports").glob("*.json"))]
+    paths = [path for pattern in REPORTS for path in sorted(ROOT.glob(pattern))]
+    reports = [json.loads(path.read_text()) for path in paths]
     levels = [level for level in LEVELS if any(is_claimed(report, level) for report in reports)]
     lines = ["| engine | for | " + " | ".join(levels) + " |", "|---|---|" + "---|" * len(levels)]
     for report in reports:

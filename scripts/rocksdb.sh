@@ -102,6 +102,11 @@ trap 'kill "$watcher" 2>/dev/null || true; rm -rf "$work"' EXIT
 (cd "$work" && cargo build --release --quiet --package librocksdb-sys)
 
 built=$(find "$work/target/release/build" -name librocksdb.a -path '*librocksdb-sys-*' | head -1)
+if [ -z "$built" ]; then
+    echo "rocksdb: nothing was built; does a configuration of Cargo, such as ~/.cargo/config.toml, have a section" >&2
+    echo "         [target.$target.rocksdb]? It says that the library is there already: remove it" >&2
+    exit 1
+fi
 cp "$built" "$(dirname "$built")/bindings.rs" "$work/out/"
 cat >"$work/out/cargo.toml" <<CONF
 # Links RocksDB as scripts/rocksdb.sh built it, in place of the build script of librocksdb-sys.

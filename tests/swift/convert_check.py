@@ -31,6 +31,7 @@ import python_env
 
 SWIFT_SIDE = Path(__file__).resolve().with_name("convert_swift.py")
 POLL_SECONDS = 0.02
+GROWTH = 1.5  # each attempt may live so much longer than the one before, since it has more to look through first
 POLICIES = """\
 [swift-hash]
 swift_hash_path_suffix = convert
@@ -122,6 +123,7 @@ class Journey:
             child.kill()
             child.communicate()
             killed += 1
+            patience *= GROWTH
         child = self.convert(source, target)
         peak = max(peak, watch(child))
         done = finish(child)

@@ -46,12 +46,16 @@ impl Bench {
     }
 
     pub(crate) fn engine(&self) -> Result<&Arc<dyn Engine>, Failure> {
-        self.engine.as_ref().ok_or_else(|| "the engine is closed".into())
+        self.engine
+            .as_ref()
+            .ok_or_else(|| "the engine is closed".into())
     }
 
     pub(crate) fn container(&self, name: &str) -> Result<Arc<dyn ContainerBroker>, Failure> {
         let location = location(name).ok_or("no location")?;
-        Ok(self.engine()?.container(&location, &BrokerOptions::default()))
+        Ok(self
+            .engine()?
+            .container(&location, &BrokerOptions::default()))
     }
 
     /// A container that is made here.
@@ -77,7 +81,13 @@ pub(crate) fn location(name: &str) -> Option<Location> {
 
 pub(crate) fn put(name: String, seconds: u64) -> ObjectRecord {
     let at = Timestamp::from_seconds(seconds);
-    ObjectRecord::put(name, at, 123_456, "image/jpeg", "d41d8cd98f00b204e9800998ecf8427e")
+    ObjectRecord::put(
+        name,
+        at,
+        123_456,
+        "image/jpeg",
+        "d41d8cd98f00b204e9800998ecf8427e",
+    )
 }
 
 /// Merges records, so many a commit.
@@ -94,17 +104,30 @@ pub(crate) async fn merge(
     Ok(())
 }
 
-/// Runs work and shows how many it did a second.
+/// Runs work and shows how many it did a second, and what each cost this process's threads together, which depends
+/// less on what else the machine does.
 pub(crate) async fn rate(
     what: &str,
     count: usize,
     work: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_ticks());
     work.await?;
     let rate = count as f64 / start.elapsed().as_secs_f64();
-    println!("  {what:<58} {rate:>10.0} /s");
+    let each = (cpu_ticks() - cpu) as f64 * MICROSECONDS_A_TICK / count as f64;
+    println!("  {what:<58} {rate:>10.0} /s {each:>8.1} us of CPU each");
     Ok(())
+}
+
+const MICROSECONDS_A_TICK: f64 = 10_000.0;
+
+/// Processor time of all threads so far.
+fn cpu_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in parentheses may hold blanks; user and system time are the 12th and 13th after it.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let times = fields.split_whitespace().skip(11).take(2);
+    times.filter_map(|time| time.parse::<u64>().ok()).sum()
 }
 
 pub(crate) fn show(what: &str, took: Duration) {

@@ -13,14 +13,27 @@ const TURNS: usize = 200;
 pub(crate) async fn run(bench: &mut Bench, deletions: usize) -> Result<(), Failure> {
     let (fresh, head) = (bench.create("fresh").await?, bench.create("head").await?);
     for container in [&fresh, &head] {
-        merge(container, (0..2 * PAGE).map(|i| put(format!("z/{i:08}"), 2)), 1000).await?;
+        merge(
+            container,
+            (0..2 * PAGE).map(|i| put(format!("z/{i:08}"), 2)),
+            1000,
+        )
+        .await?;
     }
     let gone = |i: usize| format!("img_{i:08}.jpg");
     merge(&head, (0..deletions).map(|i| put(gone(i), 2)), 1000).await?;
     let before = median(pages(&head, TURNS).await?);
-    show(&format!("page of {PAGE}, {deletions} rows, none deleted"), before);
+    show(
+        &format!("page of {PAGE}, {deletions} rows, none deleted"),
+        before,
+    );
     let at = Timestamp::from_seconds(3);
-    merge(&head, (0..deletions).map(|i| ObjectRecord::delete(gone(i), at)), 1000).await?;
+    merge(
+        &head,
+        (0..deletions).map(|i| ObjectRecord::delete(gone(i), at)),
+        1000,
+    )
+    .await?;
     show("first page after their deletion", page(&head).await?);
     compare("then", &fresh, &head).await?;
     // The deletion of some more, with a listing after each thousand: the head moves on.
@@ -29,7 +42,12 @@ pub(crate) async fn run(bench: &mut Bench, deletions: usize) -> Result<(), Failu
     for round in 0..50 {
         merge(&head, names(round * PAGE).map(|name| put(name, 4)), 1000).await?;
         let at = Timestamp::from_seconds(5);
-        merge(&head, names(round * PAGE).map(|name| ObjectRecord::delete(name, at)), 1000).await?;
+        merge(
+            &head,
+            names(round * PAGE).map(|name| ObjectRecord::delete(name, at)),
+            1000,
+        )
+        .await?;
         moving.push(page(&head).await?);
     }
     show("page after each of 50,000 more, median", median(moving));
@@ -53,14 +71,23 @@ async fn compare(
         of_head.push(page(head).await?);
     }
     let (of_fresh, of_head) = (median(of_fresh), median(of_head));
-    show(&format!("{when}: page of the fresh container, median"), of_fresh);
-    show(&format!("{when}: page behind the deletions, median"), of_head);
+    show(
+        &format!("{when}: page of the fresh container, median"),
+        of_fresh,
+    );
+    show(
+        &format!("{when}: page behind the deletions, median"),
+        of_head,
+    );
     let ratio = of_head.as_secs_f64() / of_fresh.as_secs_f64();
     println!("  {when}: {:<52} {ratio:>10.2} times", "ratio");
     Ok(())
 }
 
-async fn pages(container: &Arc<dyn ContainerBroker>, count: usize) -> Result<Vec<Duration>, Failure> {
+async fn pages(
+    container: &Arc<dyn ContainerBroker>,
+    count: usize,
+) -> Result<Vec<Duration>, Failure> {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
         times.push(page(container).await?);

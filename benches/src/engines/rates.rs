@@ -22,7 +22,12 @@ pub(crate) async fn run(bench: &mut Bench, rows: usize) -> Result<(), Failure> {
     let container = bench.container("c1000")?;
     let at = Timestamp::from_seconds(4);
     let deleted = (0..rows / 2).map(|i| ObjectRecord::delete(name(i), at));
-    rate("rows deleted, 1000 a commit", rows / 2, merge(&container, deleted, 1000)).await?;
+    rate(
+        "rows deleted, 1000 a commit",
+        rows / 2,
+        merge(&container, deleted, 1000),
+    )
+    .await?;
     rate("containers made", 1000, async {
         for number in 0..1000 {
             bench.create(&format!("small{number}")).await?;
@@ -32,8 +37,14 @@ pub(crate) async fn run(bench: &mut Bench, rows: usize) -> Result<(), Failure> {
     .await?;
     drop(container);
     let start = Instant::now();
-    bench.engine()?.remove(&location("c1000").ok_or("no location")?).await?;
-    show(&format!("container of {rows} rows removed"), start.elapsed());
+    bench
+        .engine()?
+        .remove(&location("c1000").ok_or("no location")?)
+        .await?;
+    show(
+        &format!("container of {rows} rows removed"),
+        start.elapsed(),
+    );
     bench.reopen()?;
     let start = Instant::now();
     bench.container("c100")?.get_info().await?;
@@ -65,7 +76,11 @@ async fn reads(bench: &Bench, rows: usize) -> Result<(), Failure> {
     .await?;
     rate("rows by number, pages of 1000", rows, async {
         let mut since = RowId::NONE;
-        while let Some(last) = container.items_since(since, 1000, RowFilter::All).await?.last() {
+        while let Some(last) = container
+            .items_since(since, 1000, RowFilter::All)
+            .await?
+            .last()
+        {
             since = last.row_id;
         }
         Ok(())

@@ -9,15 +9,23 @@ const ROWS: usize = 10;
 const LOOKS: usize = 2000;
 
 pub(crate) async fn run(bench: &mut Bench, stores: usize) -> Result<(), Failure> {
-    rate(&format!("containers of {ROWS} objects made"), stores, async {
-        for number in 0..stores {
-            let container = bench.create(&name(number)).await?;
-            merge(&container, (0..ROWS).map(|i| put(format!("o{i}"), 2)), ROWS).await?;
-        }
-        Ok(())
-    })
+    rate(
+        &format!("containers of {ROWS} objects made"),
+        stores,
+        async {
+            for number in 0..stores {
+                let container = bench.create(&name(number)).await?;
+                merge(&container, (0..ROWS).map(|i| put(format!("o{i}"), 2)), ROWS).await?;
+            }
+            Ok(())
+        },
+    )
     .await?;
-    println!("  memory after filling: {} MiB, peak {} MiB", memory().0, memory().1);
+    println!(
+        "  memory after filling: {} MiB, peak {} MiB",
+        memory().0,
+        memory().1
+    );
     bench.reopen()?;
     println!("  memory after closing: {} MiB", memory().0);
     let start = Instant::now();
@@ -31,7 +39,10 @@ pub(crate) async fn run(bench: &mut Bench, stores: usize) -> Result<(), Failure>
         heads.push(head(&bench.container(&name(spread(i)))?).await?);
     }
     let slowest = heads.iter().max().copied().unwrap_or_default();
-    show("HEAD of a container not looked at before, median", median(heads));
+    show(
+        "HEAD of a container not looked at before, median",
+        median(heads),
+    );
     show("the slowest of them", slowest);
     let again = bench.container(&name(spread(1)))?;
     let mut heads = Vec::new();
@@ -48,14 +59,20 @@ pub(crate) async fn run(bench: &mut Bench, stores: usize) -> Result<(), Failure>
     let mut after = None;
     let mut count = 0;
     loop {
-        let page = bench.engine()?.stores("sda1", StoreKind::Container, after.as_ref(), 1000).await?;
+        let page = bench
+            .engine()?
+            .stores("sda1", StoreKind::Container, after.as_ref(), 1000)
+            .await?;
         count += page.len();
         match page.last() {
             Some(last) => after = Some(last.clone()),
             None => break,
         }
     }
-    show(&format!("all {count} found by pages of 1000"), start.elapsed());
+    show(
+        &format!("all {count} found by pages of 1000"),
+        start.elapsed(),
+    );
     println!("  memory at the end: {} MiB", memory().0);
     match found.is_none() && count == stores {
         true => Ok(()),

@@ -7,6 +7,7 @@ mod containers;
 mod durable;
 mod engine;
 mod goldens;
+mod kinds;
 mod laws;
 mod lifecycle;
 mod listing;
@@ -33,6 +34,7 @@ use broker_api::{
     ObjectRecord, ObjectRow, ObjectTimestamps, PolicyIndex, RowFilter, RowId, Timestamp,
     TimestampText,
 };
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// More rows than any case makes.
 const MANY: usize = 1_000_000;
@@ -54,6 +56,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         policies::CASES,
         marks::CASES,
         shown::CASES,
+        kinds::CASES,
         reopen::CASES,
         goldens::CASES,
         laws::CASES,
@@ -155,6 +158,13 @@ async fn list_containers(broker: &dyn AccountBroker, query: &ListingQuery) -> Ch
         ContainerEntry::Subdir(name) => format!("+{name}"),
     };
     Ok(entries.map(shown).collect())
+}
+
+/// Whether a text is the present time in whole epoch seconds, give or take a minute.
+fn is_now(text: &str) -> bool {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since_epoch.map_or(0, |time| time.as_secs());
+    text.parse().is_ok_and(|at: u64| now.abs_diff(at) <= 60)
 }
 
 /// A listing without any filter.

@@ -120,6 +120,7 @@ cases! {
         broker
             .update_metadata(&[MetadataEntry::new("k", "", at(2).as_str())], None)
             .await?;
+        broker.update_put_timestamp(seconds(5)).await?;
         broker.delete(seconds(6)).await?;
         broker.replicate().new_id("R", "another-id").await?;
         let before = account_state(&*broker).await?;

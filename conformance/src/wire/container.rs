@@ -8,23 +8,18 @@ use super::store::{Store, is_everything};
 use crate::fixture::{ACCOUNT, CONTAINER};
 use async_trait::async_trait;
 use broker_api::{
-    Broker, ContainerBroker, ContainerInfo, ContainerMarks, DeletedFilter, Entry, Initialized,
-    ListObjects, ListingQuery, Location, MergeOptions, MergeTimestamps, MetadataEntry,
-    MetadataLimits, NewContainer, ObjectRecord, ObjectRow, ObjectTimestamps, ObjectVisitor,
-    PolicyFilter, PolicyIndex, RemoveObjects, Replicate, Result, RowFilter, RowId, Sharding,
-    Snapshot, Timestamp,
+    ContainerBroker, ContainerInfo, ContainerMarks, DeletedFilter, Entry, Initialized, ListObjects,
+    ListingQuery, MergeOptions, NewContainer, ObjectRecord, ObjectRow, ObjectTimestamps,
+    ObjectVisitor, PolicyFilter, PolicyIndex, RemoveObjects, Result, RowFilter, RowId, Sharding,
+    Timestamp,
 };
 use http::StatusCode;
 use serde_json::json;
 
-/// A broker for one container.
-#[derive(Debug)]
-pub(super) struct WireContainer(pub(super) Store);
-
-impl WireContainer {
+impl Store {
     /// One record, as an object server sends it.
-    async fn put_row(&self, record: &ObjectRecord) -> Result<()> {
-        let path = format!("{}/{}", self.0.path(), quote_object(&record.name));
+    async fn put_object_row(&self, record: &ObjectRecord) -> Result<()> {
+        let path = format!("{}/{}", self.path(), quote_object(&record.name));
         let method = if record.deleted { "DELETE" } else { "PUT" };
         let mut ask = Ask::new(method, path)
             .header("x-timestamp", record.created_at.data.internal())?
@@ -44,18 +39,41 @@ impl WireContainer {
         self.accepted(ask).await
     }
 
-    async fn accepted(&self, ask: Ask) -> Result<()> {
-        let answer = self.0.send(ask).await?;
+    /// A DELETE that comes too late is a 404, one that comes too early a 409: both are carried out. So is
+    /// none for a container with objects, which is a 409 too.
+    pub(super) async fn delete_container(&self, timestamp: Timestamp) -> Result<()> {
+        let ask = Ask::new("DELETE", self.path()).header("x-timestamp", timestamp.internal())?;
+        let answer = self.send(ask).await?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let is_told_later = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::CONFLICT);
+        let info = self.container_info().await?.filter(|_| is_told_later);
+        match info {
+            None => Err(refused(&answer).on(&self.location)),
+            Some(info) if info.store.delete_timestamp.value() >= timestamp => Ok(()),
+            Some(_) => Err(unsupported("deleting a container with objects")),
+        }
+    }
+
+    /// The put timestamp rises by a POST, which changes nothing else.
+    pub(super) async fn post_container(&self, timestamp: Timestamp) -> Result<()> {
+        let ask = Ask::new("POST", self.path()).header("x-timestamp", timestamp.internal())?;
+        let answer = self.send(ask).await?;
         match answer.status.is_success() {
             true => Ok(()),
-            false => Err(refused(&answer).on(&self.0.location)),
+            false => self.gone_or(answer, "a put timestamp").await,
         }
+    }
+
+    async fn container_info(&self) -> Result<Option<ContainerInfo>> {
+        facts::container(&self.head().await?, &self.sent())
     }
 
     /// A batch, as the proxy's internal tools send it. The request's own time means nothing.
     async fn update(&self, records: &[ObjectRecord]) -> Result<()> {
         let items: Vec<_> = records.iter().map(item).collect();
-        let ask = Ask::new("UPDATE", self.0.path())
+        let ask = Ask::new("UPDATE", self.path())
             .header("x-timestamp", "1")?
             .header("content-type", "application/json")?
             .body(serde_json::Value::from(items).to_string());
@@ -66,7 +84,7 @@ impl WireContainer {
         let mut query = ListingQuery::new(limit);
         query.allow_reserved = true;
         let mut rows = Vec::new();
-        for entry in listing::whole(&self.0, &query, Some(policy)).await? {
+        for entry in listing::whole(self, &query, Some(policy)).await? {
             if let Shown::Row(row) = entry {
                 rows.push(listing::object(&row, policy)?);
             }
@@ -103,37 +121,39 @@ fn item(record: &ObjectRecord) -> serde_json::Value {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl ContainerBroker for WireContainer {
+impl ContainerBroker for Store {
     async fn initialize(&self, new: &NewContainer) -> Result<Initialized> {
-        self.0.may_write()?;
+        self.may_write()?;
         if new.account != ACCOUNT || new.container != CONTAINER {
             let names = (&new.account, &new.container);
             return Err(unsupported(&format!("a container named {names:?}")));
         }
-        let ask = Ask::new("PUT", self.0.path())
+        let ask = Ask::new("PUT", self.path())
             .header("x-timestamp", &new.put_timestamp)?
             .header("x-backend-storage-policy-index", new.policy_index)?;
-        let answer = self.0.send(ask).await?;
+        let answer = self.send(ask).await?;
         match answer.status {
             StatusCode::CREATED => Ok(Initialized::Created),
             StatusCode::ACCEPTED | StatusCode::CONFLICT => Ok(Initialized::AlreadyExisted),
-            _ => Err(refused(&answer).on(&self.0.location)),
+            _ => Err(refused(&answer).on(&self.location)),
         }
     }
 
     async fn info(&self) -> Result<Option<ContainerInfo>> {
-        facts::container(&self.0.head().await?, &self.0.sent())
+        self.container_info().await
     }
 
     async fn merge_items(&self, records: Vec<ObjectRecord>, options: MergeOptions) -> Result<()> {
-        self.0.may_write()?;
+        self.may_write()?;
         if options.source.is_some() {
             return Err(unsupported("rows of a source"));
         }
         let policies = records.iter().map(|record| record.policy_index);
-        self.0.ledger.policies_were_sent(&self.0.location, policies);
+        self.ledger.policies_were_sent(&self.location, policies);
         match records.as_slice() {
-            [record] if options.may_buffer && is_one_row(record) => self.put_row(record).await,
+            [record] if options.may_buffer && is_one_row(record) => {
+                self.put_object_row(record).await
+            }
             records => self.update(records).await,
         }
     }
@@ -147,7 +167,7 @@ impl ContainerBroker for WireContainer {
         if !is_everything(start, limit) || filter != RowFilter::All {
             return Err(unsupported("rows since a number"));
         }
-        let mut policies = self.0.sent().policies;
+        let mut policies = self.sent().policies;
         if policies.is_empty() {
             policies.insert(0);
         }
@@ -171,7 +191,7 @@ impl ContainerBroker for WireContainer {
         if query.deleted != DeletedFilter::Live || query.since_row.is_some() {
             return Err(unsupported("a listing of tombstones, or since a row"));
         }
-        for entry in listing::whole(&self.0, &query.names, policy).await? {
+        for entry in listing::whole(self, &query.names, policy).await? {
             let flow = match entry {
                 Shown::Subdir(name) => visitor.visit(Entry::Subdir(&name)),
                 Shown::Row(row) => {
@@ -201,74 +221,6 @@ impl ContainerBroker for WireContainer {
     }
 
     fn sharding(&self) -> Option<&dyn Sharding> {
-        None
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Broker for WireContainer {
-    fn location(&self) -> &Location {
-        &self.0.location
-    }
-
-    async fn exists(&self) -> Result<bool> {
-        self.0.is_there(&self.0.head().await?)
-    }
-
-    /// A DELETE that comes too late is a 404, one that comes too early a 409: both are carried out. So is
-    /// none for a container with objects, which is a 409 too.
-    async fn delete(&self, timestamp: Timestamp) -> Result<()> {
-        self.0.may_write()?;
-        let ask = Ask::new("DELETE", self.0.path()).header("x-timestamp", timestamp.internal())?;
-        let answer = self.0.send(ask).await?;
-        if answer.status.is_success() {
-            return Ok(());
-        }
-        let is_told_later = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::CONFLICT);
-        let info = self.info().await?.filter(|_| is_told_later);
-        match info {
-            None => Err(refused(&answer).on(&self.0.location)),
-            Some(info) if info.store.delete_timestamp.value() >= timestamp => Ok(()),
-            Some(_) => Err(unsupported("deleting a container with objects")),
-        }
-    }
-
-    async fn update_put_timestamp(&self, timestamp: Timestamp) -> Result<()> {
-        self.0.may_write()?;
-        let ask = Ask::new("POST", self.0.path()).header("x-timestamp", timestamp.internal())?;
-        let answer = self.0.send(ask).await?;
-        match answer.status.is_success() {
-            true => Ok(()),
-            false => self.0.gone_or(answer, "a put timestamp").await,
-        }
-    }
-
-    async fn update_status_changed_at(&self, _: Timestamp) -> Result<()> {
-        Err(unsupported("the time of the last status change"))
-    }
-
-    async fn merge_timestamps(&self, _: &MergeTimestamps) -> Result<()> {
-        Err(unsupported("merging timestamps"))
-    }
-
-    async fn update_metadata(
-        &self,
-        updates: &[MetadataEntry],
-        limits: Option<&MetadataLimits>,
-    ) -> Result<()> {
-        self.0.post_metadata(updates, limits).await
-    }
-
-    async fn upgrade(&self) -> Result<()> {
-        Err(unsupported("upgrading"))
-    }
-
-    fn replicate(&self) -> &dyn Replicate {
-        &self.0
-    }
-
-    fn snapshot(&self) -> Option<&dyn Snapshot> {
         None
     }
 }

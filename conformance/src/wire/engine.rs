@@ -1,8 +1,6 @@
 //! The engine that a case sees: brokers whose store is on the servers.
 
 use super::Servers;
-use super::account::WireAccount;
-use super::container::WireContainer;
 use super::refused::unsupported;
 use super::sent::Ledger;
 use super::store::Store;
@@ -53,11 +51,11 @@ impl Engine for WireEngine {
     }
 
     fn account(&self, location: &Location, options: &BrokerOptions) -> Arc<dyn AccountBroker> {
-        Arc::new(WireAccount(self.store(location, options)))
+        Arc::new(self.store(location, options))
     }
 
     fn container(&self, location: &Location, options: &BrokerOptions) -> Arc<dyn ContainerBroker> {
-        Arc::new(WireContainer(self.store(location, options)))
+        Arc::new(self.store(location, options))
     }
 
     async fn stores(

@@ -5,7 +5,7 @@
 
 use super::Servers;
 use super::client::Answer;
-use super::refused::nonsense;
+use super::refused::{nonsense, refused};
 use super::sent::Sent;
 use crate::door::NOT_SHOWN;
 use crate::fixture::{ACCOUNT, CONTAINER};
@@ -60,7 +60,7 @@ fn store(answer: &Answer, sent: &Sent) -> Result<StoreInfo> {
 pub(super) fn container(answer: &Answer, sent: &Sent) -> Result<Option<ContainerInfo>> {
     let is_deleted = answer.status == StatusCode::NOT_FOUND;
     if !is_deleted && !answer.status.is_success() {
-        return Err(super::refused::refused(answer));
+        return Err(refused(answer));
     }
     let created_at = time(&header(answer, "x-backend-timestamp")?)?;
     if is_deleted && created_at.value().is_zero() {
@@ -70,9 +70,8 @@ pub(super) fn container(answer: &Answer, sent: &Sent) -> Result<Option<Container
         true => Ok(0),
         false => number(answer, name),
     };
-    let policy_index = PolicyIndex(number(answer, "x-backend-storage-policy-index")?);
     let own = PolicyStat {
-        policy_index,
+        policy_index: PolicyIndex(number(answer, "x-backend-storage-policy-index")?),
         object_count: count("x-container-object-count")?,
         bytes_used: count("x-container-bytes-used")?,
     };
@@ -83,10 +82,17 @@ pub(super) fn container(answer: &Answer, sent: &Sent) -> Result<Option<Container
         status_changed_at: time(&header(answer, "x-backend-status-changed-at")?)?,
         ..store(answer, sent)?
     };
-    let info = ContainerInfo {
+    let info = of_no_marks(store, own);
+    agree(answer, is_deleted, info.is_deleted())?;
+    Ok(Some(info))
+}
+
+/// A container whose marks do not show.
+fn of_no_marks(store: StoreInfo, own: PolicyStat) -> ContainerInfo {
+    ContainerInfo {
         store,
         container: CONTAINER.to_owned(),
-        policy_index,
+        policy_index: own.policy_index,
         policy_stats: vec![own],
         reported: Reported {
             put_timestamp: NOT_SHOWN.to_owned(),
@@ -98,9 +104,7 @@ pub(super) fn container(answer: &Answer, sent: &Sent) -> Result<Option<Container
         x_container_sync_point2: NO_NUMBER,
         reconciler_sync_point: NO_NUMBER,
         db_state: DbState::Unsharded,
-    };
-    agree(answer, is_deleted, info.is_deleted())?;
-    Ok(Some(info))
+    }
 }
 
 /// The account that a HEAD tells of; nothing when there is none.
@@ -123,7 +127,7 @@ pub(super) fn account(
         return Ok(is_status_deleted.then_some(info));
     }
     if !answer.status.is_success() {
-        return Err(super::refused::refused(answer));
+        return Err(refused(answer));
     }
     store.created_at = time(&header(answer, "x-timestamp")?)?;
     store.put_timestamp = time(&header(answer, "x-put-timestamp")?)?;

@@ -27,6 +27,7 @@
 //! server: names of the case are mapped to it, and back.
 
 mod account;
+mod broker;
 mod client;
 mod container;
 mod engine;

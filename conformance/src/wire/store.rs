@@ -66,6 +66,15 @@ impl Store {
         self.send(Ask::new("HEAD", self.path())).await
     }
 
+    /// Sends what a server of an existing store accepts.
+    pub(super) async fn accepted(&self, ask: Ask) -> Result<()> {
+        let answer = self.send(ask).await?;
+        match answer.status.is_success() {
+            true => Ok(()),
+            false => Err(refused(&answer).on(&self.location)),
+        }
+    }
+
     /// Whether the server has the store, deleted or not: each server marks a 404 in its own way.
     pub(super) fn is_there(&self, head: &Answer) -> Result<bool> {
         Ok(match self.location.kind() {

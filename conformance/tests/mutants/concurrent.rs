@@ -50,7 +50,7 @@ mutants! {
         }));
 
     /// Every seventh write is acknowledged and lost.
-    writes_are_lost breaks ["CONCUR-2", "INFO-1"] =
+    writes_are_lost breaks ["CONCUR-2", "INFO-1"] of each kind =
         Plays(|world, target, call, visitor| Box::pin(async move {
             let is_merge = matches!(call, Call::MergeObjects(..) | Call::MergeContainers(..));
             match is_merge && world.count() % 7 == 6 {

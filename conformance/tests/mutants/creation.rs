@@ -19,7 +19,7 @@ mutants! {
     });
 
     /// A new store draws an id of its own.
-    ids_are_drawn breaks ["INIT-2"] = Asks(|call| match call {
+    ids_are_drawn breaks ["INIT-2"] of each kind = Asks(|call| match call {
         Call::InitializeAccount(new) => new.id = "drawn".into(),
         Call::InitializeContainer(new) => new.id = "drawn".into(),
         _ => {}
@@ -47,14 +47,14 @@ mutants! {
     });
 
     /// A new store changed its status at zero.
-    status_changed_never breaks ["INIT-2"] = Facts(|info| {
+    status_changed_never breaks ["INIT-2"] of each kind = Facts(|info| {
         if info.status.is_empty() {
             info.status_changed_at = Timestamp::ZERO.into();
         }
     });
 
     /// The delete timestamp of a new store is spelled out.
-    never_is_spelled_out breaks ["INIT-2"] = Facts(|info| {
+    never_is_spelled_out breaks ["INIT-2"] of each kind = Facts(|info| {
         if info.delete_timestamp.as_str() == "0" {
             info.delete_timestamp = Timestamp::ZERO.into();
         }
@@ -67,11 +67,11 @@ mutants! {
     });
 
     /// The highest number of a new store is zero.
-    numbers_start_at_zero breaks ["INIT-2"] =
+    numbers_start_at_zero breaks ["INIT-2"] of each kind =
         Facts(|info| info.max_row = info.max_row.max(RowId(0)));
 
     /// The metadata of a new store is an empty dictionary.
-    metadata_starts_as_a_dictionary breaks ["INIT-2"] = Facts(|info| {
+    metadata_starts_as_a_dictionary breaks ["INIT-2"] of each kind = Facts(|info| {
         if info.raw_metadata.is_empty() {
             info.raw_metadata = "{}".into();
         }
@@ -96,7 +96,7 @@ mutants! {
     });
 
     /// An empty name is another name.
-    empty_names_are_accepted breaks ["INIT-3"] = Asks(|call| match call {
+    empty_names_are_accepted breaks ["INIT-3"] of each kind = Asks(|call| match call {
         Call::InitializeAccount(new) if new.account.is_empty() => new.account = "a".into(),
         Call::InitializeContainer(new) if new.container.is_empty() => {
             new.container = "c".into();

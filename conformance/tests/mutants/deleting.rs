@@ -30,14 +30,14 @@ fn blanked(info: &StoreInfo, at: &str, keys: impl Fn(&str) -> bool) -> Call {
 
 mutants! {
     /// Deleting leaves metadata as it is.
-    deleting_keeps_metadata breaks ["DELETE-1"] = Store(Updates(|_, change| {
+    deleting_keeps_metadata breaks ["DELETE-1"] of each kind = Store(Updates(|_, change| {
         if is_delete(change) {
             change.raw_metadata = None;
         }
     }));
 
     /// Metadata is blanked only when the deletion takes effect.
-    late_deletions_blank_nothing breaks ["DELETE-1"] =
+    late_deletions_blank_nothing breaks ["DELETE-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::Delete(at) = &call {
                 let stored = store_info(target).await?.delete_timestamp;
@@ -49,7 +49,7 @@ mutants! {
         }));
 
     /// Deleting blanks newer metadata too.
-    newer_metadata_is_blanked breaks ["DELETE-1"] =
+    newer_metadata_is_blanked breaks ["DELETE-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::Delete(_) = &call {
                 let info = store_info(target).await?;
@@ -81,17 +81,17 @@ mutants! {
     }));
 
     /// Deleting leaves the status as it is.
-    deleting_sets_no_status breaks ["DELETE-2"] = Store(Updates(|_, change| change.status = None));
+    deleting_sets_no_status breaks ["DELETE-2"] of each kind = Store(Updates(|_, change| change.status = None));
 
     /// Deleting does not say when the status changed.
-    deleting_keeps_the_time_of_change breaks ["DELETE-2"] = Store(Updates(|_, change| {
+    deleting_keeps_the_time_of_change breaks ["DELETE-2"] of each kind = Store(Updates(|_, change| {
         if is_delete(change) {
             change.status_changed_at = None;
         }
     }));
 
     /// Deleting never moves the time of the change back.
-    time_of_change_only_rises breaks ["DELETE-2"] = Store(Updates(|facts, change| {
+    time_of_change_only_rises breaks ["DELETE-2"] of each kind = Store(Updates(|facts, change| {
         let stored = &facts.store().status_changed_at;
         if is_delete(change) && change.status_changed_at.as_ref().is_some_and(|at| at < stored) {
             change.status_changed_at = None;
@@ -99,7 +99,7 @@ mutants! {
     }));
 
     /// Deleting again at the same time counts.
-    deleting_twice_counts breaks ["DELETE-2"] =
+    deleting_twice_counts breaks ["DELETE-2"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::Delete(at) = &call {
                 let stored = store_info(target).await?.delete_timestamp;
@@ -131,7 +131,7 @@ mutants! {
         }));
 
     /// What was put later is not deleted.
-    later_puts_prevent_deletion breaks ["DELETE-3", "DELETE-2"] = Store(Updates(|facts, change| {
+    later_puts_prevent_deletion breaks ["DELETE-3", "DELETE-2"] of each kind = Store(Updates(|facts, change| {
         let put = &facts.store().put_timestamp;
         if change.delete_timestamp.as_ref().is_some_and(|at| at < put) && is_delete(change) {
             *change = StatChange { raw_metadata: change.raw_metadata.clone(), ..Default::default() };
@@ -139,7 +139,7 @@ mutants! {
     }));
 
     /// Deleting lowers the put timestamp.
-    deleting_lowers_the_put breaks ["DELETE-3"] = Store(Updates(|_, change| {
+    deleting_lowers_the_put breaks ["DELETE-3"] of each kind = Store(Updates(|_, change| {
         if is_delete(change) {
             change.put_timestamp = Some(TimestampText::never());
         }

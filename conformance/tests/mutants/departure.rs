@@ -71,14 +71,14 @@ mutants! {
         }));
 
     /// A removed store cannot be made again.
-    removal_is_for_ever breaks ["ENGINE-5"] =
+    removal_is_for_ever breaks ["ENGINE-5"] of each kind =
         Plays(|world, target, call, visitor| Box::pin(async move {
             if let Call::Remove(location) = &call {
                 world.remember(location.to_string(), ());
             }
             let removed = world.remembered::<()>(&place(target)).is_some();
             match call {
-                Call::InitializeContainer(_) if removed => Ok(Initialized::AlreadyExisted.into()),
+                Call::InitializeAccount(_) | Call::InitializeContainer(_) if removed => Ok(Initialized::AlreadyExisted.into()),
                 call => target.play(call, visitor).await,
             }
         }));

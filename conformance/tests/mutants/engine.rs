@@ -51,7 +51,7 @@ mutants! {
     }));
 
     /// A broker that found no store never finds one.
-    absence_is_remembered breaks ["ENGINE-1", "ENGINE-2", "LIFE-1"] =
+    absence_is_remembered breaks ["ENGINE-1", "ENGINE-2", "LIFE-1"] of each kind =
         Plays(|world, target, call, visitor| Box::pin(async move {
             let absent = world.remembered::<Target>(&handle(target));
             if absent.is_some() && call == Call::Exists {
@@ -105,11 +105,11 @@ mutants! {
         }));
 
     /// The partition is no part of a store's place.
-    partitions_are_shared breaks ["ENGINE-3", "ENGINE-4"] =
+    partitions_are_shared breaks ["ENGINE-3", "ENGINE-4"] of each kind =
         Places(|at| moved(at, at.kind(), at.device(), "0"));
 
     /// The device is no part of a store's place.
-    devices_are_shared breaks ["ENGINE-3"] =
+    devices_are_shared breaks ["ENGINE-3"] of each kind =
         Places(|at| moved(at, at.kind(), "sd", at.partition()));
 
     /// Removing an account removes the container of the same hash.

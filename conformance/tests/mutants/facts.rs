@@ -31,7 +31,7 @@ fn cut(text: &mut String, length: usize) {
 
 mutants! {
     /// Facts are those before the last write.
-    facts_lag_behind breaks ["INFO-1", "CONCUR-3"] =
+    facts_lag_behind breaks ["INFO-1", "CONCUR-3"] of each kind =
         Plays(|world, target, call, visitor| Box::pin(async move {
             let answer = target.play(call, visitor).await?;
             Ok(match answer {
@@ -48,7 +48,7 @@ mutants! {
         }));
 
     /// A client's write shows a moment after it was acknowledged.
-    puts_show_late breaks ["INFO-1", "LIST-1", "CONCUR-3"] =
+    puts_show_late breaks ["INFO-1", "LIST-1", "CONCUR-3"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             let later = match &call {
                 Call::MergeObjects(_, options) | Call::MergeContainers(_, options) => {

@@ -3,7 +3,7 @@
 use broker_api::{
     AccountInfo, BrokerOptions, ContainerBrokerExt, ContainerInfo, ContainerRow, Durability,
     Engine, Entry, ListObjects, Location, ObjectEntry, ObjectRow, Result, RowFilter, RowId,
-    StoreInfo,
+    StoreInfo, StoreKind,
 };
 use broker_layers::{Answer, Call, Layer, Target, Visitor};
 use std::any::Any;
@@ -178,6 +178,8 @@ pub(crate) fn show(entries: &[ObjectEntry], visitor: Visitor) -> Result<Answer> 
 /// The layer of a mutant.
 pub(crate) struct Broken {
     flaw: Flaw,
+    /// The kind of stores that have the flaw; `None` for both.
+    only: Option<StoreKind>,
     /// Whether it shows by now, when it is one that shows later.
     shows: bool,
     world: World,
@@ -190,7 +192,12 @@ impl fmt::Debug for Broken {
 }
 
 impl Broken {
-    pub(crate) fn new(flaw: Flaw, engine: Arc<dyn Engine>, shows: bool) -> Self {
+    pub(crate) fn new(
+        flaw: Flaw,
+        only: Option<StoreKind>,
+        engine: Arc<dyn Engine>,
+        shows: bool,
+    ) -> Self {
         let world = World {
             engine,
             calls: AtomicU64::new(0),
@@ -198,7 +205,12 @@ impl Broken {
             seen: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         };
-        Self { flaw, shows, world }
+        Self {
+            flaw,
+            only,
+            shows,
+            world,
+        }
     }
 
     /// The flaw, when it shows now.
@@ -225,6 +237,10 @@ impl Broken {
 
 impl Layer for Broken {
     async fn play(&self, target: &Target, mut call: Call, visitor: Visitor) -> Result<Answer> {
+        let kind = target.location().map(Location::kind);
+        if self.only.is_some() && kind.is_some() && self.only != kind {
+            return target.play(call, visitor).await;
+        }
         let target = &self.moved(target);
         match (self.flaw(), target) {
             (Some(Flaw::Plays(play)), _) => return play(&self.world, target, call, visitor).await,

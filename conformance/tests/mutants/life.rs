@@ -25,7 +25,7 @@ fn floor(time: &TimestampText) -> TimestampText {
 
 mutants! {
     /// A deleted store is said to be gone.
-    deleted_stores_do_not_exist breaks ["LIFE-1"] =
+    deleted_stores_do_not_exist breaks ["LIFE-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if call == Call::Exists
                 && store_info(target).await.is_ok_and(|info| info.status == "DELETED")
@@ -36,7 +36,7 @@ mutants! {
         }));
 
     /// A broker that saw its store sees it for ever.
-    existence_is_remembered breaks ["LIFE-1", "ENGINE-5", "ENGINE-6"] =
+    existence_is_remembered breaks ["LIFE-1", "ENGINE-5", "ENGINE-6"] of each kind =
         Plays(|world, target, call, visitor| Box::pin(async move {
             if call == Call::Exists && world.remembered::<Target>(&handle(target)).is_some() {
                 return Ok(true.into());
@@ -49,14 +49,14 @@ mutants! {
         }));
 
     /// Every store exists.
-    everything_exists breaks ["LIFE-1", "ABSENT-1"] = Answers(|_, answer| {
+    everything_exists breaks ["LIFE-1", "ABSENT-1"] of each kind = Answers(|_, answer| {
         if let Ok(Answer::Exists(exists)) = answer {
             *exists = true;
         }
     });
 
     /// Upgrading gives the store a new id.
-    upgrade_changes_the_id breaks ["LIFE-2"] =
+    upgrade_changes_the_id breaks ["LIFE-2"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if call == Call::Upgrade {
                 let (remote_id, new_id) = ("upgrade".into(), "upgraded".into());
@@ -140,21 +140,21 @@ mutants! {
         Facts(|info| info.put_timestamp = info.created_at.clone());
 
     /// An absent store is reported as a failure of the device.
-    absence_is_a_failure breaks ["ABSENT-1"] = Answers(|_, answer| {
+    absence_is_a_failure breaks ["ABSENT-1"] of each kind = Answers(|_, answer| {
         if is_not_found(answer) {
             *answer = Err(Error::new(ErrorKind::Io, "no such file"));
         }
     });
 
     /// On an absent store the outcome is left open.
-    absence_is_uncertain breaks ["ABSENT-1"] = Answers(|_, answer| {
+    absence_is_uncertain breaks ["ABSENT-1"] of each kind = Answers(|_, answer| {
         if is_not_found(answer) {
             *answer = Err(Error::not_found().with_outcome(Outcome::Unknown));
         }
     });
 
     /// An absent store has an empty listing.
-    absence_lists_nothing breaks ["ABSENT-1"] =
+    absence_lists_nothing breaks ["ABSENT-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             let is_listing = matches!(call, Call::ListObjects(_) | Call::ListContainers(_));
             if is_listing && store_info(target).await.is_err() {
@@ -196,17 +196,17 @@ mutants! {
     });
 
     /// Facts of an absent store are an error.
-    absence_has_no_answer breaks ["ABSENT-1"] = Answers(|_, answer| {
+    absence_has_no_answer breaks ["ABSENT-1"] of each kind = Answers(|_, answer| {
         if let Ok(Answer::AccountInfo(None) | Answer::ContainerInfo(None)) = answer {
             *answer = Err(Error::not_found());
         }
     });
 
     /// Brokers that skip commits commit.
-    commits_are_not_skipped breaks ["READONLY-1"] = Options(|_| BrokerOptions::default());
+    commits_are_not_skipped breaks ["READONLY-1"] of each kind = Options(|_| BrokerOptions::default());
 
     /// Brokers that skip commits refuse to read.
-    readers_are_refused breaks ["READONLY-1"] =
+    readers_are_refused breaks ["READONLY-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             match target.options() {
                 Some(options) if options.skip_commits && !call.operation().is_mutation() => {
@@ -217,7 +217,7 @@ mutants! {
         }));
 
     /// A write that is refused happens all the same.
-    refused_writes_happen breaks ["READONLY-1"] =
+    refused_writes_happen breaks ["READONLY-1"] of each kind =
         Plays(|world, target, call, visitor| Box::pin(async move {
             let answer = target.play(call.clone(), visitor).await;
             if matches!(&answer, Err(error) if error.kind() == ErrorKind::ReadOnly) {
@@ -229,14 +229,14 @@ mutants! {
         }));
 
     /// A refused write is said to be bad input.
-    refusal_has_another_kind breaks ["READONLY-1"] = Answers(|_, answer| {
+    refusal_has_another_kind breaks ["READONLY-1"] of each kind = Answers(|_, answer| {
         if matches!(answer, Err(error) if error.kind() == ErrorKind::ReadOnly) {
             *answer = Err(Error::new(ErrorKind::InvalidInput, "commits not accepted"));
         }
     });
 
     /// A refused write leaves its outcome open.
-    refusal_is_uncertain breaks ["READONLY-1"] = Answers(|_, answer| {
+    refusal_is_uncertain breaks ["READONLY-1"] of each kind = Answers(|_, answer| {
         if matches!(answer, Err(error) if error.kind() == ErrorKind::ReadOnly) {
             let refused = Error::new(ErrorKind::ReadOnly, "commits not accepted");
             *answer = Err(refused.with_outcome(Outcome::Unknown));
@@ -251,7 +251,7 @@ mutants! {
     });
 
     /// Every creator is told that it created.
-    everyone_creates breaks ["INIT-1"] = Answers(|_, answer| {
+    everyone_creates breaks ["INIT-1"] of each kind = Answers(|_, answer| {
         if let Ok(Answer::Initialized(found)) = answer {
             *found = Initialized::Created;
         }

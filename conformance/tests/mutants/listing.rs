@@ -51,7 +51,7 @@ mutants! {
     });
 
     /// Names always ascend.
-    reverse_is_ignored breaks ["LIST-1"] = Asks(|call| asked(call, |names| names.reverse = false));
+    reverse_is_ignored breaks ["LIST-1"] of each kind = Asks(|call| asked(call, |names| names.reverse = false));
 
     /// Reverse pages are the first page turned round.
     reverse_turns_the_first_page breaks ["LIST-1"] =
@@ -72,16 +72,16 @@ mutants! {
         }));
 
     /// One entry more than asked for is shown.
-    limits_are_too_large breaks ["LIST-1"] = Asks(|call| asked(call, |names| {
+    limits_are_too_large breaks ["LIST-1"] of each kind = Asks(|call| asked(call, |names| {
         names.limit += usize::from(names.limit > 0);
     }));
 
     /// One entry fewer than asked for is shown.
-    limits_are_too_small breaks ["LIST-1"] =
+    limits_are_too_small breaks ["LIST-1"] of each kind =
         Asks(|call| asked(call, |names| names.limit = names.limit.saturating_sub(1)));
 
     /// Limit zero is no limit.
-    limit_zero_is_no_limit breaks ["LIST-1"] = Asks(|call| asked(call, |names| {
+    limit_zero_is_no_limit breaks ["LIST-1"] of each kind = Asks(|call| asked(call, |names| {
         if names.limit == 0 {
             names.limit = 10_000;
         }
@@ -142,39 +142,39 @@ mutants! {
     });
 
     /// The marker is shown too.
-    markers_are_inclusive breaks ["LIST-2"] =
+    markers_are_inclusive breaks ["LIST-2"] of each kind =
         Asks(|call| asked(call, |names| { names.marker.pop(); }));
 
     /// The end marker is shown too.
-    end_markers_are_inclusive breaks ["LIST-2"] = Asks(|call| asked(call, |names| {
+    end_markers_are_inclusive breaks ["LIST-2"] of each kind = Asks(|call| asked(call, |names| {
         if !names.end_marker.is_empty() && !names.reverse {
             names.end_marker.push('\u{1}');
         }
     }));
 
     /// The end marker is ignored.
-    end_markers_are_ignored breaks ["LIST-2"] =
+    end_markers_are_ignored breaks ["LIST-2"] of each kind =
         Asks(|call| asked(call, |names| names.end_marker.clear()));
 
     /// In reverse the markers change places.
-    markers_are_swapped_in_reverse breaks ["LIST-2"] = Asks(|call| asked(call, |names| {
+    markers_are_swapped_in_reverse breaks ["LIST-2"] of each kind = Asks(|call| asked(call, |names| {
         if names.reverse {
             std::mem::swap(&mut names.marker, &mut names.end_marker);
         }
     }));
 
     /// The prefix is ignored.
-    prefixes_are_ignored breaks ["LIST-2"] = Asks(|call| asked(call, |names| names.prefix.clear()));
+    prefixes_are_ignored breaks ["LIST-2"] of each kind = Asks(|call| asked(call, |names| names.prefix.clear()));
 
     /// The marker is ignored when there is a prefix.
-    prefixes_replace_markers breaks ["LIST-2"] = Asks(|call| asked(call, |names| {
+    prefixes_replace_markers breaks ["LIST-2"] of each kind = Asks(|call| asked(call, |names| {
         if !names.prefix.is_empty() {
             names.marker.clear();
         }
     }));
 
     /// The end marker is ignored when there is a prefix.
-    prefixes_replace_end_markers breaks ["LIST-2"] = Asks(|call| asked(call, |names| {
+    prefixes_replace_end_markers breaks ["LIST-2"] of each kind = Asks(|call| asked(call, |names| {
         if !names.prefix.is_empty() {
             names.end_marker.clear();
         }

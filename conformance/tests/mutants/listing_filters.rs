@@ -44,11 +44,11 @@ async fn listed(target: &Target, query: ListObjects) -> broker_api::Result<Vec<O
 
 mutants! {
     /// The delimiter is ignored.
-    delimiters_are_ignored breaks ["LIST-3"] =
+    delimiters_are_ignored breaks ["LIST-3"] of each kind =
         Asks(|call| asked(call, |names| names.delimiter.clear()));
 
     /// Only the first character of the delimiter counts.
-    delimiters_are_one_character breaks ["LIST-3"] = Asks(|call| asked(call, |names| {
+    delimiters_are_one_character breaks ["LIST-3"] of each kind = Asks(|call| asked(call, |names| {
         names.delimiter = names.delimiter.chars().take(1).collect();
     }));
 
@@ -120,15 +120,15 @@ mutants! {
     }));
 
     /// Reserved names are shown.
-    reserved_names_are_shown breaks ["LIST-4"] =
+    reserved_names_are_shown breaks ["LIST-4"] of each kind =
         Asks(|call| asked(call, |names| names.allow_reserved = true));
 
     /// Reserved names are never shown.
-    reserved_names_are_hidden breaks ["LIST-4"] =
+    reserved_names_are_hidden breaks ["LIST-4"] of each kind =
         Asks(|call| asked(call, |names| names.allow_reserved = false));
 
     /// A prefix that starts with NUL shows reserved names.
-    reserved_prefixes_ask breaks ["LIST-4"] = Asks(|call| asked(call, |names| {
+    reserved_prefixes_ask breaks ["LIST-4"] of each kind = Asks(|call| asked(call, |names| {
         names.allow_reserved |= names.prefix.starts_with('\0');
     }));
 

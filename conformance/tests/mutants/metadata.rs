@@ -34,7 +34,7 @@ fn refused() -> Error {
 
 mutants! {
     /// An equal timestamp wins.
-    equal_metadata_wins breaks ["META-1"] = Plays(|_, target, call, visitor| Box::pin(async move {
+    equal_metadata_wins breaks ["META-1"] of each kind = Plays(|_, target, call, visitor| Box::pin(async move {
         let mut call = call;
         if let Call::UpdateMetadata(updates, _) = &mut call {
             let stored = store_info(target).await?.metadata()?;
@@ -48,7 +48,7 @@ mutants! {
     }));
 
     /// The last arrival wins.
-    last_metadata_wins breaks ["META-1"] = Plays(|_, target, call, visitor| Box::pin(async move {
+    last_metadata_wins breaks ["META-1"] of each kind = Plays(|_, target, call, visitor| Box::pin(async move {
         let mut call = call;
         if let Call::UpdateMetadata(updates, _) = &mut call {
             let stored = store_info(target).await?.metadata()?;
@@ -62,14 +62,14 @@ mutants! {
     }));
 
     /// Timestamps are compared without their offsets.
-    metadata_ignores_offsets breaks ["META-1"] = Asks(|call| updates(call, |update| {
+    metadata_ignores_offsets breaks ["META-1"] of each kind = Asks(|call| updates(call, |update| {
         if let Ok(at) = Timestamp::parse(&update.timestamp) {
             update.timestamp = at.normal();
         }
     }));
 
     /// One key that loses refuses the others of its update.
-    updates_win_together breaks ["META-1"] =
+    updates_win_together breaks ["META-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::UpdateMetadata(updates, _) = &call {
                 let stored = store_info(target).await?.metadata()?;
@@ -84,7 +84,7 @@ mutants! {
         }));
 
     /// Keys that are not in an update are blanked.
-    other_keys_are_blanked breaks ["META-1"] =
+    other_keys_are_blanked breaks ["META-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             let mut call = call;
             if let Call::UpdateMetadata(updates, _) = &mut call {
@@ -101,41 +101,41 @@ mutants! {
         }));
 
     /// Limits are not checked.
-    limits_are_not_checked breaks ["META-2"] = Asks(|call| {
+    limits_are_not_checked breaks ["META-2"] of each kind = Asks(|call| {
         if let Call::UpdateMetadata(_, limits) = call {
             *limits = None;
         }
     });
 
     /// Limits are checked when nobody gave any.
-    limits_are_always_checked breaks ["META-2"] = Asks(|call| {
+    limits_are_always_checked breaks ["META-2"] of each kind = Asks(|call| {
         if let Call::UpdateMetadata(_, limits) = call {
             limits.get_or_insert_default();
         }
     });
 
     /// Limits are those of Swift, whatever was given.
-    limits_are_fixed breaks ["META-2"] =
+    limits_are_fixed breaks ["META-2"] of each kind =
         Asks(|call| limits(call, |limits| *limits = MetadataLimits::default()));
 
     /// One item more is allowed.
-    one_item_too_many breaks ["META-2"] =
+    one_item_too_many breaks ["META-2"] of each kind =
         Asks(|call| limits(call, |limits| limits.max_meta_count += 1));
 
     /// One item fewer is allowed.
-    one_item_too_few breaks ["META-2"] =
+    one_item_too_few breaks ["META-2"] of each kind =
         Asks(|call| limits(call, |limits| limits.max_meta_count -= 1));
 
     /// One character more is allowed.
-    one_character_too_many breaks ["META-2"] =
+    one_character_too_many breaks ["META-2"] of each kind =
         Asks(|call| limits(call, |limits| limits.max_meta_overall_size += 1));
 
     /// One character fewer is allowed.
-    one_character_too_few breaks ["META-2"] =
+    one_character_too_few breaks ["META-2"] of each kind =
         Asks(|call| limits(call, |limits| limits.max_meta_overall_size -= 1));
 
     /// An update that changes nothing is checked.
-    idle_updates_are_checked breaks ["META-2"] =
+    idle_updates_are_checked breaks ["META-2"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::UpdateMetadata(_, Some(limits)) = &call {
                 store_info(target).await?.metadata()?.check(limits)?;
@@ -144,7 +144,7 @@ mutants! {
         }));
 
     /// Removed items count.
-    removed_items_count breaks ["META-2"] =
+    removed_items_count breaks ["META-2"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::UpdateMetadata(updates, Some(limits)) = &call {
                 let mut merged = store_info(target).await?.metadata()?;
@@ -158,7 +158,7 @@ mutants! {
         }));
 
     /// System metadata counts.
-    system_items_count breaks ["META-2"] =
+    system_items_count breaks ["META-2"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::UpdateMetadata(updates, Some(limits)) = &call {
                 let mut merged = store_info(target).await?.metadata()?;
@@ -171,7 +171,7 @@ mutants! {
         }));
 
     /// Bytes count, not characters.
-    bytes_count breaks ["META-2"] = Plays(|_, target, call, visitor| Box::pin(async move {
+    bytes_count breaks ["META-2"] of each kind = Plays(|_, target, call, visitor| Box::pin(async move {
         if let Call::UpdateMetadata(updates, Some(limits)) = &call {
             let user = updates.iter().filter(|update| update.key.to_lowercase().contains("-meta-"));
             let size: usize = user.map(|update| update.text().unwrap_or_default().len()).sum();
@@ -184,7 +184,7 @@ mutants! {
     }));
 
     /// NUL is allowed.
-    nul_is_allowed breaks ["META-2"] = Asks(|call| {
+    nul_is_allowed breaks ["META-2"] of each kind = Asks(|call| {
         if let Call::UpdateMetadata(updates, limits) = call
             && updates.iter().any(|update| update.key.contains('\0'))
         {
@@ -193,7 +193,7 @@ mutants! {
     });
 
     /// A refused update is stored up to where it breaks the limits.
-    refused_updates_are_stored breaks ["META-2"] =
+    refused_updates_are_stored breaks ["META-2"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             let answer = target.play(call.clone(), visitor).await;
             if let (Call::UpdateMetadata(updates, _), true) = (call, answer.is_err()) {
@@ -203,7 +203,7 @@ mutants! {
         }));
 
     /// Broken limits are a defect of the engine.
-    broken_limits_are_defects breaks ["META-2"] =
+    broken_limits_are_defects breaks ["META-2"] of each kind =
         crate::flaw::Flaw::Answers(|call, answer| {
             if let (Call::UpdateMetadata(_, Some(_)), Err(error)) = (call, &answer) {
                 let message = error.message().to_owned();
@@ -212,11 +212,11 @@ mutants! {
         });
 
     /// Keys are folded to lower case.
-    keys_are_folded breaks ["META-3"] =
+    keys_are_folded breaks ["META-3"] of each kind =
         Asks(|call| updates(call, |update| update.key = update.key.to_lowercase()));
 
     /// Keys are sorted.
-    keys_are_sorted breaks ["META-3"] = Facts(|info| {
+    keys_are_sorted breaks ["META-3"] of each kind = Facts(|info| {
         let mut entries = info.metadata().unwrap().entries().to_vec();
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         let mut sorted = Metadata::default();
@@ -226,7 +226,7 @@ mutants! {
     });
 
     /// Removed keys are forgotten.
-    removed_keys_are_forgotten breaks ["META-3"] = Facts(|info| {
+    removed_keys_are_forgotten breaks ["META-3"] of each kind = Facts(|info| {
         let entries = info.metadata().unwrap().entries().to_vec();
         let live: Vec<_> = entries.into_iter().filter(|entry| !entry.is_removed()).collect();
         let mut kept = Metadata::default();
@@ -236,14 +236,14 @@ mutants! {
     });
 
     /// Values become text.
-    values_become_text breaks ["META-3"] = Asks(|call| updates(call, |update| {
+    values_become_text breaks ["META-3"] of each kind = Asks(|call| updates(call, |update| {
         if update.text().is_none() {
             update.value = update.value.to_string().into();
         }
     }));
 
     /// The stored text is spelled in another way.
-    metadata_is_spelled_tightly breaks ["META-3"] = Facts(|info| {
+    metadata_is_spelled_tightly breaks ["META-3"] of each kind = Facts(|info| {
         info.raw_metadata = info.raw_metadata.replace("\": [", "\":[");
     });
 }

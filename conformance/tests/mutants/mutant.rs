@@ -8,6 +8,8 @@ pub(crate) struct Mutant {
     /// What is wrong, one sentence.
     pub(crate) what: &'static [&'static str],
     pub(crate) breaks: &'static [&'static str],
+    /// Accounts and containers with the flaw are two mutants, and both must be noticed.
+    pub(crate) is_of_each_kind: bool,
     pub(crate) flaw: Flaw,
 }
 
@@ -22,7 +24,7 @@ impl Mutant {
 macro_rules! mutants {
     ($(
         $(#[doc = $what:literal])+
-        $name:ident breaks [$($clause:literal),+ $(,)?] = $flaw:expr;
+        $name:ident breaks [$($clause:literal),+ $(,)?] $(of $each:ident kind)? = $flaw:expr;
     )+) => {
         /// The mutants of this file.
         pub(crate) const MUTANTS: &[$crate::mutant::Mutant] = &[$(
@@ -30,13 +32,24 @@ macro_rules! mutants {
                 name: stringify!($name),
                 what: &[$($what),+],
                 breaks: &[$($clause),+],
+                is_of_each_kind: $crate::mutant::is_of_each_kind!($($each)?),
                 flaw: $flaw,
             },
         )+];
     };
 }
 
-pub(crate) use mutants;
+/// Whether the words `of each kind` are there.
+macro_rules! is_of_each_kind {
+    () => {
+        false
+    };
+    (each) => {
+        true
+    };
+}
+
+pub(crate) use {is_of_each_kind, mutants};
 
 /// Mutants that the suite cannot notice, and why. One that is noticed must be struck off.
 pub(crate) const SURVIVORS: &[(&str, &str)] = &[(

@@ -40,7 +40,7 @@ fn is_older(entry: &MetadataEntry, age: Timestamp) -> bool {
 
 mutants! {
     /// Tombstones as old as the age go.
-    tombstones_go_early breaks ["RECLAIM-1"] = Store(Reclaims(|age| format!("{age}\0")));
+    tombstones_go_early breaks ["RECLAIM-1"] of each kind = Store(Reclaims(|age| format!("{age}\0")));
 
     /// Times of tombstones are compared without what follows the first.
     tombstones_go_by_whole_seconds breaks ["RECLAIM-1"] =
@@ -50,7 +50,7 @@ mutants! {
     all_tombstones_go breaks ["RECLAIM-1"] = Store(Reclaims(|_| "A".to_owned()));
 
     /// No tombstone goes.
-    no_tombstone_goes breaks ["RECLAIM-1"] = Store(Reclaims(|_| String::new()));
+    no_tombstone_goes breaks ["RECLAIM-1"] of each kind = Store(Reclaims(|_| String::new()));
 
     /// Offsets of the age are not looked at.
     ages_have_no_offset breaks ["RECLAIM-1"] =
@@ -105,16 +105,16 @@ mutants! {
         }));
 
     /// Sync points are never too old.
-    no_point_goes breaks ["RECLAIM-2"] =
+    no_point_goes breaks ["RECLAIM-2"] of each kind =
         Asks(|call| age(call, |age| age.sync_points = Timestamp::ZERO));
 
     /// Sync points always go.
-    all_points_go breaks ["RECLAIM-2"] = Asks(|call| age(call, |age| {
+    all_points_go breaks ["RECLAIM-2"] of each kind = Asks(|call| age(call, |age| {
         age.sync_points = Timestamp::from_seconds(9_999_999_999);
     }));
 
     /// Only incoming points go.
-    outgoing_points_stay breaks ["RECLAIM-2"] =
+    outgoing_points_stay breaks ["RECLAIM-2"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             let mut outgoing = Vec::new();
             if let Call::Reclaim(_) = &call {
@@ -129,14 +129,14 @@ mutants! {
         }));
 
     /// Removed metadata never goes.
-    removed_metadata_stays breaks ["RECLAIM-3"] = Store(Updates(|facts, change| {
+    removed_metadata_stays breaks ["RECLAIM-3"] of each kind = Store(Updates(|facts, change| {
         let count = |json: &str| Metadata::from_json(json).unwrap().entries().len();
         let before = count(&facts.store().raw_metadata);
         change.raw_metadata.take_if(|json| count(json) < before);
     }));
 
     /// Metadata with a value goes too.
-    live_metadata_goes breaks ["RECLAIM-3"] = Plays(|_, target, call, visitor| Box::pin(async move {
+    live_metadata_goes breaks ["RECLAIM-3"] of each kind = Plays(|_, target, call, visitor| Box::pin(async move {
         if let Call::Reclaim(age) = &call {
             drop_metadata(target, age, is_older).await?;
         }
@@ -144,7 +144,7 @@ mutants! {
     }));
 
     /// Removed metadata goes when it is as old as the age.
-    metadata_goes_early breaks ["RECLAIM-3"] = Plays(|_, target, call, visitor| Box::pin(async move {
+    metadata_goes_early breaks ["RECLAIM-3"] of each kind = Plays(|_, target, call, visitor| Box::pin(async move {
         let Call::Reclaim(age) = call else {
             return target.play(call, visitor).await;
         };
@@ -162,7 +162,7 @@ mutants! {
     }));
 
     /// All removed metadata goes.
-    all_removed_metadata_goes breaks ["RECLAIM-3"] = crate::flaw::Flaw::Facts(|info| {
+    all_removed_metadata_goes breaks ["RECLAIM-3"] of each kind = crate::flaw::Flaw::Facts(|info| {
         let mut metadata = info.metadata().unwrap();
         if metadata.reclaim(Timestamp::from_seconds(9_999_999_999)) {
             info.raw_metadata = metadata.to_json();
@@ -170,21 +170,21 @@ mutants! {
     });
 
     /// Tombstones that are left are not counted.
-    left_tombstones_are_not_counted breaks ["RECLAIM-4"] = Answers(|_, answer| {
+    left_tombstones_are_not_counted breaks ["RECLAIM-4"] of each kind = Answers(|_, answer| {
         if let Ok(Answer::Reclaimed(done)) = answer {
             done.tombstones = 0;
         }
     });
 
     /// Tombstones that are removed are not counted.
-    removed_tombstones_are_not_counted breaks ["RECLAIM-4"] = Answers(|_, answer| {
+    removed_tombstones_are_not_counted breaks ["RECLAIM-4"] of each kind = Answers(|_, answer| {
         if let Ok(Answer::Reclaimed(done)) = answer {
             done.removed = 0;
         }
     });
 
     /// Removed tombstones count as left.
-    all_tombstones_count_as_left breaks ["RECLAIM-4"] = Answers(|_, answer| {
+    all_tombstones_count_as_left breaks ["RECLAIM-4"] of each kind = Answers(|_, answer| {
         if let Ok(Answer::Reclaimed(done)) = answer {
             done.tombstones += done.removed;
         }

@@ -18,7 +18,7 @@ mutants! {
     }));
 
     /// The last row is lost.
-    the_last_row_is_lost breaks ["ENGINE-7"] = Reopened(&Answers(|_, answer| match answer {
+    the_last_row_is_lost breaks ["ENGINE-7"] of each kind = Reopened(&Answers(|_, answer| match answer {
         Ok(Answer::Objects(rows)) => drop(rows.pop()),
         Ok(Answer::Containers(rows)) => drop(rows.pop()),
         _ => {}
@@ -49,18 +49,18 @@ mutants! {
         Reopened(&Facts(|info| info.hash = RollingHash::default()));
 
     /// Metadata is lost.
-    metadata_is_forgotten breaks ["ENGINE-7"] =
+    metadata_is_forgotten breaks ["ENGINE-7"] of each kind =
         Reopened(&Facts(|info| info.raw_metadata.clear()));
 
     /// The put timestamp is that of creation.
-    put_is_forgotten breaks ["ENGINE-7"] =
+    put_is_forgotten breaks ["ENGINE-7"] of each kind =
         Reopened(&Facts(|info| info.put_timestamp = info.created_at.clone()));
 
     /// The status is lost.
-    status_is_forgotten breaks ["ENGINE-7"] = Reopened(&Facts(|info| info.status.clear()));
+    status_is_forgotten breaks ["ENGINE-7"] of each kind = Reopened(&Facts(|info| info.status.clear()));
 
     /// The id is drawn afresh.
-    the_id_is_forgotten breaks ["ENGINE-7"] = Reopened(&Facts(|info| info.id.push('x')));
+    the_id_is_forgotten breaks ["ENGINE-7"] of each kind = Reopened(&Facts(|info| info.id.push('x')));
 
     /// The policy is that of creation.
     the_policy_is_forgotten breaks ["ENGINE-7"] =
@@ -79,7 +79,7 @@ mutants! {
         Reopened(&ContainerFacts(|info| info.reconciler_sync_point = -1));
 
     /// Sync points are lost.
-    sync_points_are_forgotten breaks ["ENGINE-7"] = Reopened(&Answers(|_, answer| {
+    sync_points_are_forgotten breaks ["ENGINE-7"] of each kind = Reopened(&Answers(|_, answer| {
         if let Ok(Answer::SyncPoints(points)) = answer {
             *points = Vec::<SyncPoint>::new();
         }

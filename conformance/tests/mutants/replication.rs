@@ -23,14 +23,14 @@ fn direction(call: &mut Call) -> Option<&mut Direction> {
 
 mutants! {
     /// Incoming and outgoing points are one list.
-    directions_are_mixed breaks ["SYNC-1"] = Asks(|call| {
+    directions_are_mixed breaks ["SYNC-1"] of each kind = Asks(|call| {
         if let Some(direction) = direction(call) {
             *direction = Direction::Incoming;
         }
     });
 
     /// A point is set, larger or not.
-    points_are_set breaks ["SYNC-1"] = Plays(|world, target, call, visitor| Box::pin(async move {
+    points_are_set breaks ["SYNC-1"] of each kind = Plays(|world, target, call, visitor| Box::pin(async move {
         if let Call::MergeSyncPoints(direction, given) = &call {
             world.remember(format!("{} {direction:?}", place(target)), given.clone());
         }
@@ -48,25 +48,25 @@ mutants! {
     }));
 
     /// A point is set once and never raised.
-    points_never_rise breaks ["SYNC-1"] =
+    points_never_rise breaks ["SYNC-1"] of each kind =
         Store(SetsPoint(|_, known, point| *point = known.unwrap_or(*point)));
 
     /// Minus one is no point.
-    minus_one_is_no_point breaks ["SYNC-1"] = Answers(|_, answer| {
+    minus_one_is_no_point breaks ["SYNC-1"] of each kind = Answers(|_, answer| {
         if let Some(points) = points(answer) {
             points.retain(|point| point.sync_point != RowId::NONE);
         }
     });
 
     /// Points are sorted by id.
-    points_are_sorted breaks ["SYNC-1"] = Answers(|_, answer| {
+    points_are_sorted breaks ["SYNC-1"] of each kind = Answers(|_, answer| {
         if let Some(points) = points(answer) {
             points.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
         }
     });
 
     /// Of several points only the first is merged.
-    only_the_first_point_is_merged breaks ["SYNC-1"] = Asks(|call| {
+    only_the_first_point_is_merged breaks ["SYNC-1"] of each kind = Asks(|call| {
         if let Call::MergeSyncPoints(_, points) = call {
             points.truncate(1);
         }
@@ -87,31 +87,31 @@ mutants! {
         }));
 
     /// Times of points are written with decimals.
-    times_have_decimals breaks ["SYNC-2"] = Answers(|_, answer| {
+    times_have_decimals breaks ["SYNC-2"] of each kind = Answers(|_, answer| {
         for point in points(answer).into_iter().flatten() {
             point.updated_at.push_str(".00000");
         }
     });
 
     /// Points have no time.
-    points_have_no_time breaks ["SYNC-2"] = Answers(|_, answer| {
+    points_have_no_time breaks ["SYNC-2"] of each kind = Answers(|_, answer| {
         for point in points(answer).into_iter().flatten() {
             point.updated_at.clear();
         }
     });
 
     /// Times of points are in milliseconds.
-    times_are_in_milliseconds breaks ["SYNC-2"] = Answers(|_, answer| {
+    times_are_in_milliseconds breaks ["SYNC-2"] of each kind = Answers(|_, answer| {
         for point in points(answer).into_iter().flatten() {
             point.updated_at.push_str("000");
         }
     });
 
     /// The id stays.
-    the_id_stays breaks ["ID-1"] = Store(Updates(|_, change| change.id = None));
+    the_id_stays breaks ["ID-1"] of each kind = Store(Updates(|_, change| change.id = None));
 
     /// A new id only raises the point of the remote.
-    new_ids_raise_points breaks ["ID-1"] = Store(SetsPoint(|_, known, point| {
+    new_ids_raise_points breaks ["ID-1"] of each kind = Store(SetsPoint(|_, known, point| {
         *point = known.unwrap_or(RowId::NONE).max(*point);
     }));
 
@@ -135,7 +135,7 @@ mutants! {
     });
 
     /// A new id sets the outgoing point.
-    new_ids_set_outgoing_points breaks ["ID-1"] =
+    new_ids_set_outgoing_points breaks ["ID-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::NewId { remote_id, .. } = &call {
                 let point = vec![SyncPoint::new(remote_id.clone(), RowId(99))];
@@ -145,7 +145,7 @@ mutants! {
         }));
 
     /// A new id drops the points of other remotes.
-    new_ids_drop_other_points breaks ["ID-1"] =
+    new_ids_drop_other_points breaks ["ID-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::NewId { .. } = &call {
                 let (tombstones, sync_points) = (Timestamp::ZERO, Timestamp::from_seconds(9_999_999_999));

@@ -25,7 +25,7 @@ fn rate(verdicts: &[Verdict]) -> (usize, usize, f64) {
 pub(crate) fn summary(verdicts: &[Verdict]) -> String {
     let mut text = String::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.is_killed()) {
-        let name = verdict.mutant.name;
+        let name = verdict.name();
         for (clause, _) in verdict
             .killers
             .iter()
@@ -45,14 +45,12 @@ pub(crate) fn summary(verdicts: &[Verdict]) -> String {
 /// What is wrong with the verdicts; `whole` when they are of all mutants.
 pub(crate) fn complaints(verdicts: &[Verdict], whole: bool) -> Vec<String> {
     let reason = |verdict: &Verdict| {
-        let expected = SURVIVORS
-            .iter()
-            .find(|(name, _)| *name == verdict.mutant.name);
+        let expected = SURVIVORS.iter().find(|(name, _)| *name == verdict.name());
         expected.map(|(_, reason)| *reason)
     };
     let mut complaints = Vec::new();
     for verdict in verdicts {
-        let name = verdict.mutant.name;
+        let name = verdict.name();
         match (verdict.is_killed(), reason(verdict)) {
             (false, None) => complaints.push(format!("{name} survives, and no reason is given")),
             (true, Some(_)) => complaints.push(format!("{name} is killed: it is no survivor")),
@@ -81,7 +79,7 @@ fn complaints_of_all(verdicts: &[Verdict]) -> Vec<String> {
         }
     }
     for (name, _) in SURVIVORS {
-        if !verdicts.iter().any(|verdict| verdict.mutant.name == *name) {
+        if !verdicts.iter().any(|verdict| verdict.name() == *name) {
             complaints.push(format!("the survivor {name} is no mutant"));
         }
     }
@@ -91,16 +89,11 @@ fn complaints_of_all(verdicts: &[Verdict]) -> Vec<String> {
             "{killed} of {all} is less than {REQUIRED} per cent"
         ));
     }
-    complaints.extend(compare(&as_json(verdicts)));
+    complaints.extend(compare("mutants.json", |_| as_json(verdicts)));
+    complaints.extend(compare("README.md", |text| {
+        filled(text, &sentence(verdicts))
+    }));
     complaints
-}
-
-/// Which of the cases about kills comes first is a matter of chance.
-fn told(killer: &str) -> &str {
-    match killer.split_once("::") {
-        Some(("durable", _)) => "durable",
-        _ => killer,
-    }
 }
 
 /// One entry for each clause, with its mutants and the cases that killed them.
@@ -114,9 +107,9 @@ fn as_json(verdicts: &[Verdict]) -> String {
         });
         let entry = |(verdict, killer): (&Verdict, &Option<String>)| {
             json!({
-                "name": verdict.mutant.name,
+                "name": verdict.name(),
                 "flaw": verdict.mutant.what(),
-                "killed_by": killer.as_deref().map(told),
+                "killed_by": killer,
             })
         };
         breaking.map(entry).collect()
@@ -134,13 +127,30 @@ fn as_json(verdicts: &[Verdict]) -> String {
     format!("{report:#}\n")
 }
 
-fn compare(made: &str) -> Option<String> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("mutants.json");
+/// The line in README.md.
+fn sentence(verdicts: &[Verdict]) -> String {
+    let (killed, all, percent) = rate(verdicts);
+    let clauses = contract::clause_numbers().count();
+    format!("Kill rate: {killed} of {all} ({percent} %), over {clauses} clauses.\n")
+}
+
+/// Says which file is another than the one that is checked in, or writes it anew.
+fn compare(name: &str, make: impl FnOnce(&str) -> String) -> Option<String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
+    let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
+    let made = make(&checked_in);
     if std::env::var_os("APUS_BLESS").is_some() {
         std::fs::write(&path, made).unwrap();
         return None;
     }
-    let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
     (checked_in != made)
-        .then(|| "mutants.json is another: run 'make mutants' and review the change".to_owned())
+        .then(|| format!("{name} is another: run 'make mutants' and review the change"))
+}
+
+/// The text with something else between the two comments.
+fn filled(text: &str, sentence: &str) -> String {
+    let (begin, end) = ("<!-- kill rate: begin -->\n", "<!-- kill rate: end -->");
+    let (head, rest) = text.split_once(begin).unwrap();
+    let (_, tail) = rest.split_once(end).unwrap();
+    format!("{head}{begin}{sentence}{end}{tail}")
 }

@@ -43,7 +43,7 @@ mutants! {
     });
 
     /// The row at the start is shown too.
-    start_is_inclusive breaks ["SINCE-1"] = Asks(|call| match call {
+    start_is_inclusive breaks ["SINCE-1"] of each kind = Asks(|call| match call {
         Call::ObjectsSince(start, ..) | Call::ContainersSince(start, _) => start.0 -= 1,
         _ => {}
     });
@@ -61,7 +61,7 @@ mutants! {
     });
 
     /// Tombstones are left out.
-    tombstones_are_left_out breaks ["SINCE-1"] = Answers(|_, answer| match answer {
+    tombstones_are_left_out breaks ["SINCE-1"] of each kind = Answers(|_, answer| match answer {
         Ok(Answer::Objects(rows)) => rows.retain(|row| !row.deleted),
         Ok(Answer::Containers(rows)) => rows.retain(|row| !row.deleted),
         _ => {}
@@ -75,13 +75,13 @@ mutants! {
     });
 
     /// A page holds a row more than asked for.
-    pages_are_too_long breaks ["SINCE-1"] = Asks(|call| match call {
+    pages_are_too_long breaks ["SINCE-1"] of each kind = Asks(|call| match call {
         Call::ObjectsSince(_, limit, _) | Call::ContainersSince(_, limit) => *limit += 1,
         _ => {}
     });
 
     /// Limit zero is no limit.
-    zero_is_no_limit breaks ["SINCE-1"] = Asks(|call| match call {
+    zero_is_no_limit breaks ["SINCE-1"] of each kind = Asks(|call| match call {
         Call::ObjectsSince(_, limit @ 0, _) | Call::ContainersSince(_, limit @ 0) => *limit = 1000,
         _ => {}
     });

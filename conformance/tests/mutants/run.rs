@@ -5,7 +5,7 @@ use crate::mortal::{Life, Mortal};
 use crate::mutant::Mutant;
 use crate::store::BrokenEngine;
 use async_trait::async_trait;
-use broker_api::Engine;
+use broker_api::{Engine, StoreKind};
 use broker_conformance::{Case, Level, Options, Scratch, Subject, cases, run};
 use broker_layers::Layered;
 use broker_runtime::{Adapter, RuntimeOptions};
@@ -22,11 +22,21 @@ const PARALLEL: usize = 4;
 /// What became of a mutant.
 pub(crate) struct Verdict {
     pub(crate) mutant: &'static Mutant,
+    /// The kind of stores that had the flaw; `None` for both.
+    pub(crate) only: Option<StoreKind>,
     /// For each clause that it breaks, the case that noticed.
     pub(crate) killers: Vec<(&'static str, Option<String>)>,
 }
 
 impl Verdict {
+    /// The mutant's name, and the kind of stores where that makes a difference.
+    pub(crate) fn name(&self) -> String {
+        match self.only {
+            Some(kind) => format!("{}, {kind}s alone", self.mutant.name),
+            None => self.mutant.name.to_owned(),
+        }
+    }
+
     /// Whether the cases of every clause that it breaks noticed.
     pub(crate) fn is_killed(&self) -> bool {
         self.killers.iter().all(|(_, killer)| killer.is_some())
@@ -34,12 +44,15 @@ impl Verdict {
 }
 
 /// Opens the engine of a mutant.
-struct BrokenSubject(&'static Mutant);
+struct BrokenSubject {
+    mutant: &'static Mutant,
+    only: Option<StoreKind>,
+}
 
 impl BrokenSubject {
     /// The reference engine with the flaw.
     fn open_in_memory(&self, scratch: &Scratch) -> Result<Arc<dyn Engine>, String> {
-        let flaw = self.0.flaw;
+        let flaw = self.mutant.flaw;
         let opened = scratch.keep(Arc::<AtomicUsize>::default);
         let is_reopened = opened.fetch_add(1, Ordering::Relaxed) > 0;
         let disk = match flaw {
@@ -49,19 +62,20 @@ impl BrokenSubject {
         let options = RuntimeOptions::default();
         let engine: Arc<dyn Engine> = match flaw {
             Flaw::Store(flaw) => {
-                let inner = MemoryEngine::on(&disk);
-                let engine = Adapter::start(BrokenEngine { inner, flaw }, &options);
+                let (inner, only) = (MemoryEngine::on(&disk), self.only);
+                let broken = BrokenEngine { inner, flaw, only };
+                let engine = Adapter::start(broken, &options);
                 Arc::new(engine.map_err(|error| error.to_string())?)
             }
             _ => engine_memory::open(&disk, &options).map_err(|error| error.to_string())?,
         };
-        let layer = Broken::new(flaw, Arc::clone(&engine), is_reopened);
+        let layer = Broken::new(flaw, self.only, Arc::clone(&engine), is_reopened);
         Ok(Layered::over(engine, layer))
     }
 
     /// An engine over files with the flaw.
     fn open_on_files(&self, scratch: &Scratch) -> Result<Arc<dyn Engine>, String> {
-        let flaw = self.0.flaw;
+        let flaw = self.mutant.flaw;
         let life = Life::begin(scratch.path());
         if let Flaw::Opens(open) = flaw {
             open(scratch.path(), life.was_killed)?;
@@ -69,7 +83,7 @@ impl BrokenSubject {
         let files = SqliteOptions::new(scratch.path()).with_mount_check(false);
         let engine = engine_sqlite::open(files, &RuntimeOptions::default());
         let engine = engine.map_err(|error| error.to_string())?;
-        let layer = Broken::new(flaw, Arc::clone(&engine), life.was_killed);
+        let layer = Broken::new(flaw, self.only, Arc::clone(&engine), life.was_killed);
         let states = match flaw {
             Flaw::States(durability) => durability,
             _ => engine.capabilities().durability,
@@ -85,7 +99,7 @@ impl BrokenSubject {
 #[async_trait]
 impl Subject for BrokenSubject {
     async fn open(&self, scratch: &Scratch) -> Result<Arc<dyn Engine>, String> {
-        match self.0.flaw.is_over_files() {
+        match self.mutant.flaw.is_over_files() {
             true => self.open_on_files(scratch),
             false => self.open_in_memory(scratch),
         }
@@ -94,22 +108,29 @@ impl Subject for BrokenSubject {
     /// This program with the name of the mutant, which comes to the same part sooner.
     fn child(&self) -> std::io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(self.0.name);
+        command.arg(self.mutant.name);
         Ok(command)
     }
 }
 
 /// Judges mutants, several at a time; the verdicts are in the order of the mutants.
 pub(crate) async fn judge_all(mutants: Vec<&'static Mutant>) -> Vec<Verdict> {
-    let mut waiting = mutants.into_iter().enumerate();
+    let each = mutants.into_iter().flat_map(|mutant| {
+        let only: &[_] = match mutant.is_of_each_kind {
+            true => &[Some(StoreKind::Account), Some(StoreKind::Container)],
+            false => &[None],
+        };
+        only.iter().map(move |only| (mutant, *only))
+    });
+    let mut waiting = each.enumerate();
     let mut running = JoinSet::new();
     let mut verdicts = Vec::new();
     loop {
         while running.len() < PARALLEL {
-            let Some((place, mutant)) = waiting.next() else {
+            let Some((place, (mutant, only))) = waiting.next() else {
                 break;
             };
-            running.spawn(async move { (place, judge(mutant).await) });
+            running.spawn(async move { (place, judge(mutant, only).await) });
         }
         let Some(judged) = running.join_next().await else {
             break;
@@ -120,37 +141,54 @@ pub(crate) async fn judge_all(mutants: Vec<&'static Mutant>) -> Vec<Verdict> {
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
-async fn judge(mutant: &'static Mutant) -> Verdict {
-    let subject: Arc<dyn Subject> = Arc::new(BrokenSubject(mutant));
-    let mut killers = Vec::new();
+async fn judge(mutant: &'static Mutant, only: Option<StoreKind>) -> Verdict {
+    let mut verdict = Verdict {
+        mutant,
+        only,
+        killers: Vec::new(),
+    };
+    let name = verdict.name();
+    let subject: Arc<dyn Subject> = Arc::new(BrokenSubject { mutant, only });
     for clause in mutant.breaks {
-        killers.push((*clause, killer(&subject, mutant, clause).await));
+        let killer = killer(&subject, &name, clause).await;
+        verdict.killers.push((*clause, killer));
     }
-    Verdict { mutant, killers }
+    verdict
 }
 
-/// The first case of a clause that fails. Moments of kills are drawn: those get other draws, too.
-async fn killer(subject: &Arc<dyn Subject>, mutant: &Mutant, clause: &str) -> Option<String> {
-    let rounds = match mutant.flaw.is_over_files() {
-        true => 3,
-        false => 1,
-    };
-    for round in 0..rounds {
-        for case in cases().filter(|case| case.clauses().contains(&clause)) {
-            if fails(subject, mutant, &case, round).await {
-                return Some(case.name());
+/// The first case of a clause that fails.
+async fn killer(subject: &Arc<dyn Subject>, name: &str, clause: &str) -> Option<String> {
+    for case in cases().filter(|case| case.clauses().contains(&clause)) {
+        // The moments of kills are drawn: these cases get other draws, too.
+        let draws = match case.level() {
+            Level::Durable => 3,
+            _ => 1,
+        };
+        for draw in 0..draws {
+            if fails(subject, name, &case, draw).await {
+                return Some(told(&case));
             }
         }
     }
     None
 }
 
-async fn fails(subject: &Arc<dyn Subject>, mutant: &Mutant, case: &Case, round: u64) -> bool {
+/// What the report calls a case that noticed.
+fn told(case: &Case) -> String {
+    match case.level() {
+        // Which of them notices first is a matter of chance.
+        Level::Concurrent => "one of the concurrent cases".to_owned(),
+        Level::Durable => "one of the durable cases".to_owned(),
+        _ => case.name(),
+    }
+}
+
+async fn fails(subject: &Arc<dyn Subject>, name: &str, case: &Case, draw: u64) -> bool {
     // By its name a child that is to be killed finds the mutant whose part it plays.
-    let mut options = Options::new(mutant.name);
+    let mut options = Options::new(name);
+    options.seed += draw;
     options.claims = cases().map(|case| case.level()).collect();
     options.claims.retain(|level| *level != Level::Core);
-    options.seed += round;
     options.exact = true;
     options.filters = vec![case.name()];
     let report = run(Arc::clone(subject), &options, |_| {}).await;
@@ -158,12 +196,7 @@ async fn fails(subject: &Arc<dyn Subject>, mutant: &Mutant, case: &Case, round: 
     let is_defect = |reason: &str| reason.starts_with("panicked") || reason.contains("a layer ");
     for failure in report.failures() {
         let reason = &failure.reason;
-        assert!(
-            !is_defect(reason),
-            "{}, {}: {reason}",
-            mutant.name,
-            failure.name
-        );
+        assert!(!is_defect(reason), "{name}, {}: {reason}", failure.name);
     }
     report.failures().next().is_some()
 }

@@ -34,6 +34,8 @@ pub(crate) enum StoreFlaw {
     KeepsNumbers,
     /// A sync point is set to another value; sees the one before.
     SetsPoint(fn(Direction, Option<RowId>, &mut RowId)),
+    /// Nothing: the other kind of stores has the flaw.
+    Nothing,
     /// Reclaiming takes tombstones of another age.
     Reclaims(fn(&str) -> String),
 }
@@ -42,6 +44,8 @@ pub(crate) enum StoreFlaw {
 pub(crate) struct BrokenEngine {
     pub(crate) inner: MemoryEngine,
     pub(crate) flaw: StoreFlaw,
+    /// The kind of stores that have the flaw; `None` for both.
+    pub(crate) only: Option<StoreKind>,
 }
 
 impl fmt::Debug for BrokenEngine {
@@ -226,11 +230,12 @@ impl<S: ContainerStore> ContainerStore for Broken<S> {
 }
 
 impl BrokenEngine {
-    fn broken<S>(&self, store: Option<S>) -> Option<Broken<S>> {
-        store.map(|inner| Broken {
-            inner,
-            flaw: self.flaw,
-        })
+    fn broken<S>(&self, store: Option<S>, kind: StoreKind) -> Option<Broken<S>> {
+        let flaw = match self.only {
+            Some(only) if only != kind => StoreFlaw::Nothing,
+            _ => self.flaw,
+        };
+        store.map(|inner| Broken { inner, flaw })
     }
 }
 
@@ -251,11 +256,11 @@ impl SyncEngine for BrokenEngine {
     }
 
     fn open_account(&self, location: &Location) -> Result<Option<Self::Account>> {
-        Ok(self.broken(self.inner.open_account(location)?))
+        Ok(self.broken(self.inner.open_account(location)?, location.kind()))
     }
 
     fn open_container(&self, location: &Location) -> Result<Option<Self::Container>> {
-        Ok(self.broken(self.inner.open_container(location)?))
+        Ok(self.broken(self.inner.open_container(location)?, location.kind()))
     }
 
     fn create_account(

@@ -28,7 +28,7 @@ fn shown(answer: &mut Answer, change: impl FnOnce(&mut StoreInfo)) {
 
 mutants! {
     /// The put timestamp is set, later or not.
-    puts_are_set breaks ["TIME-1"] = Plays(|world, target, call, visitor| Box::pin(async move {
+    puts_are_set breaks ["TIME-1"] of each kind = Plays(|world, target, call, visitor| Box::pin(async move {
         if let Call::UpdatePutTimestamp(at) = &call {
             world.remember(place(target), TimestampText::from(*at));
         }
@@ -47,14 +47,14 @@ mutants! {
     }));
 
     /// A put changes the status.
-    puts_change_the_status breaks ["TIME-1"] = Store(Updates(|_, change| {
+    puts_change_the_status breaks ["TIME-1"] of each kind = Store(Updates(|_, change| {
         if change.put_timestamp.is_some() && !is_merge(change) {
             change.status_changed_at.clone_from(&change.put_timestamp);
         }
     }));
 
     /// Offsets of puts are not looked at.
-    puts_ignore_offsets breaks ["TIME-1"] =
+    puts_ignore_offsets breaks ["TIME-1"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             let mut call = call;
             if let Call::UpdatePutTimestamp(at) = &mut call {
@@ -64,11 +64,11 @@ mutants! {
         }));
 
     /// The put timestamp is never raised.
-    puts_do_nothing breaks ["TIME-1"] =
+    puts_do_nothing breaks ["TIME-1"] of each kind =
         Store(Updates(|_, change| change.put_timestamp = None));
 
     /// The time of the change is set, later or not.
-    changes_are_set breaks ["TIME-2"] = Plays(|world, target, call, visitor| Box::pin(async move {
+    changes_are_set breaks ["TIME-2"] of each kind = Plays(|world, target, call, visitor| Box::pin(async move {
         if let Call::UpdateStatusChangedAt(at) = &call {
             world.remember(place(target), TimestampText::from(*at));
         }
@@ -80,7 +80,7 @@ mutants! {
     }));
 
     /// The time of the change is never raised.
-    changes_do_nothing breaks ["TIME-2"] =
+    changes_do_nothing breaks ["TIME-2"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             match call {
                 Call::UpdateStatusChangedAt(_) => Ok(().into()),
@@ -89,10 +89,10 @@ mutants! {
         }));
 
     /// Merging keeps the own time of creation.
-    creation_is_kept breaks ["TIME-3"] = Store(Updates(|_, change| change.created_at = None));
+    creation_is_kept breaks ["TIME-3"] of each kind = Store(Updates(|_, change| change.created_at = None));
 
     /// Merging keeps the latest time of creation.
-    creation_rises breaks ["TIME-3"] = Plays(|_, target, call, visitor| Box::pin(async move {
+    creation_rises breaks ["TIME-3"] of each kind = Plays(|_, target, call, visitor| Box::pin(async move {
         let mut call = call;
         if let Call::MergeTimestamps(merge) = &mut call {
             let stored = store_info(target).await?.created_at;
@@ -104,7 +104,7 @@ mutants! {
     }));
 
     /// Merging takes over the put timestamp, later or not.
-    merged_puts_are_taken_over breaks ["TIME-3"] =
+    merged_puts_are_taken_over breaks ["TIME-3"] of each kind =
         Plays(|world, target, call, visitor| Box::pin(async move {
             if let Call::MergeTimestamps(merge) = &call {
                 world.remember(place(target), merge.put_timestamp.clone());
@@ -117,7 +117,7 @@ mutants! {
         }));
 
     /// Merging leaves the delete timestamp.
-    merged_deletions_are_ignored breaks ["TIME-3"] = Store(Updates(|_, change| {
+    merged_deletions_are_ignored breaks ["TIME-3"] of each kind = Store(Updates(|_, change| {
         if is_merge(change) {
             change.delete_timestamp = None;
         }
@@ -138,14 +138,14 @@ mutants! {
     }));
 
     /// Merging never says that the status changed.
-    flips_are_not_noted breaks ["TIME-4"] = Store(Updates(|_, change| {
+    flips_are_not_noted breaks ["TIME-4"] of each kind = Store(Updates(|_, change| {
         if is_merge(change) {
             change.status_changed_at = None;
         }
     }));
 
     /// Merging always says that the status changed.
-    everything_is_a_flip breaks ["TIME-4"] =
+    everything_is_a_flip breaks ["TIME-4"] of each kind =
         Plays(|_, target, call, visitor| Box::pin(async move {
             if let Call::MergeTimestamps(merge) = &call {
                 target.ask(Call::UpdateStatusChangedAt(merge.now)).await?;

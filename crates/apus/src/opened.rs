@@ -163,6 +163,29 @@ fn stores_that_fit(open_files: u64) -> NonZeroUsize {
 mod tests {
     use super::*;
 
+    fn key(devices: &str, settings: &[(&str, &str)]) -> EngineKey {
+        let settings = settings.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+        EngineKey {
+            devices: devices.into(),
+            mount_check: true,
+            db_preallocation: false,
+            settings: settings.collect(),
+        }
+    }
+
+    /// A failure would mean that a reload says one thing and serves another.
+    #[test]
+    fn an_engine_that_stays_open_keeps_its_setup() {
+        let (had, mut warnings) = (key("/srv/node", &[]), Vec::new());
+        let elsewhere = keep("sled", &had, key("/mnt", &[]), &mut warnings);
+        assert!(elsewhere.unwrap_err().contains("restart"));
+        let same = keep("sled", &had, had.clone(), &mut warnings);
+        assert_eq!((same, warnings.len()), (Ok(had.clone()), 0));
+        let changed = key("/srv/node", &[("mode", "low_space")]);
+        let kept = keep("sled", &had, changed, &mut warnings);
+        assert_eq!((kept, warnings.len()), (Ok(had), 1));
+    }
+
     /// A failure would mean that a node with a low limit runs out of files as soon as it is busy.
     #[test]
     fn open_stores_fit_below_the_open_file_limit() {

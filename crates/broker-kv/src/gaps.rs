@@ -180,7 +180,8 @@ impl Gaps {
 
     /// Has walks time each step, or no longer.
     pub(crate) fn set_watched(&self, watch: bool) {
-        self.watch.store(watch || self.long.is_zero(), Ordering::Relaxed);
+        self.watch
+            .store(watch || self.long.is_zero(), Ordering::Relaxed);
     }
 }
 
@@ -204,7 +205,9 @@ fn spans(batch: &Batch) -> Vec<Range<Vec<u8>>> {
     let owned = |span: Range<&[u8]>| span.start.to_vec()..span.end.to_vec();
     for key in batch.puts() {
         span = Some(match span {
-            Some(span) if section(span.end) == section(key) => span.start.min(key)..span.end.max(key),
+            Some(span) if section(span.end) == section(key) => {
+                span.start.min(key)..span.end.max(key)
+            }
             other => {
                 spans.extend(other.map(owned));
                 key..key
@@ -229,7 +232,10 @@ fn split<'k>(known: &mut Vec<Gap>, keys: impl Iterator<Item = &'k [u8]>) {
     let mut hit: BTreeMap<usize, (&[u8], &[u8])> = BTreeMap::new();
     for key in keys {
         let at = known.partition_point(|gap| gap.range.end.as_slice() <= key);
-        if known.get(at).is_some_and(|gap| gap.range.start.as_slice() <= key) {
+        if known
+            .get(at)
+            .is_some_and(|gap| gap.range.start.as_slice() <= key)
+        {
             let (first, last) = hit.entry(at).or_insert((key, key));
             (*first, *last) = ((*first).min(key), (*last).max(key));
         }
@@ -239,7 +245,10 @@ fn split<'k>(known: &mut Vec<Gap>, keys: impl Iterator<Item = &'k [u8]>) {
         let below = known.remove(at);
         let mut above = below.clone();
         above.range.start = after(last);
-        let below = Gap { range: below.range.start..first.to_vec(), ..below };
+        let below = Gap {
+            range: below.range.start..first.to_vec(),
+            ..below
+        };
         let parts = [below, above].into_iter();
         known.splice(at..at, parts.filter(|gap| !gap.range.is_empty()));
     }
@@ -268,7 +277,11 @@ fn insert(known: &mut Vec<Gap>, mut gap: Gap) {
 /// Forgets the gap that cost least; of several, one whose ends are close together.
 fn forget_one(known: &mut Vec<Gap>) {
     let width = |range: &Range<Vec<u8>>| {
-        let same = range.start.iter().zip(&range.end).take_while(|(a, b)| a == b);
+        let same = range
+            .start
+            .iter()
+            .zip(&range.end)
+            .take_while(|(a, b)| a == b);
         Reverse(same.count())
     };
     let gaps = known.iter().enumerate();
@@ -285,12 +298,16 @@ pub(crate) fn jump<'g>(known: &'g [Gap], key: &[u8], walk: Walk) -> Option<&'g [
     match walk {
         Walk::Up => {
             let at = known.partition_point(|gap| gap.range.end.as_slice() <= key);
-            let gap = known.get(at).filter(|gap| gap.range.start.as_slice() <= key)?;
+            let gap = known
+                .get(at)
+                .filter(|gap| gap.range.start.as_slice() <= key)?;
             Some(&gap.range.end)
         }
         Walk::Down => {
             let at = known.partition_point(|gap| gap.range.end.as_slice() < key);
-            let gap = known.get(at).filter(|gap| gap.range.start.as_slice() < key)?;
+            let gap = known
+                .get(at)
+                .filter(|gap| gap.range.start.as_slice() < key)?;
             Some(&gap.range.start)
         }
     }

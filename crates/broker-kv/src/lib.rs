@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! broker-runtime   Adapter: queues, group commit, workers
-//! broker-kv        KvEngine ─► Device ─► KvStore: transactions, rows, facts, locks, shared syncs
+//! broker-kv        KvEngine ─► Device ─► KvStore: transactions, rows, facts, locks, gaps, shared syncs
 //! ─────────────────────────────────────── the door: OrderedStore, View, Cursor, Devices ────────────
 //! engine-sled, engine-rocksdb, yours
 //! ```
@@ -102,6 +102,15 @@
 //!
 //! One writer at a time has a store. All locks are in memory: a database belongs to one [`KvEngine`].
 //!
+//! # Gaps
+//!
+//! Databases keep what was deleted for a while, as markers or as empty pages: the live row that was deleted is
+//! still in the way of a listing, though its tombstone is elsewhere. A walk that took long from one key to the
+//! next remembers that there is nothing in between, and later walks have a cursor on either side, none across.
+//! Up to 64 gaps are remembered for each store, in memory, as long as somebody has it open. Commits are
+//! numbered, so that a view uses only what is true of it, and a commit that puts a key into a gap splits
+//! it before it is applied. `gaps.rs` says why that is right; a random test holds it against a plain map.
+//!
 //! # Cost
 //!
 //! *n* rows in the store, *g* records in a commit, *l* entries shown; a get or seek costs what the database
@@ -113,9 +122,9 @@
 //! | info | 2 gets | |
 //! | merge of *g* new records | 2 + 2*g* gets | 2*g* + 1, one batch |
 //! | … that overwrite rows | 2 + *g* gets, 2*g* for tombstones | 3*g* + 1; 4*g* + 1 when rows turn into tombstones or back |
-//! | listing | 2 gets, 1 seek, *l* steps; rows of other policies are passed over | |
+//! | listing | 2 gets, 1 seek and one for each gap, *l* steps; rows of other policies are passed over | |
 //! | … with a delimiter | one seek for each subdir; the rows inside are not read | |
-//! | … after a million deletions | the same: tombstones are elsewhere | |
+//! | … after a million deletions | the same: tombstones are elsewhere, and see below | |
 //! | rows by number | 1 seek, *l* steps, *l* gets; misplaced rows: a step for every row above the start | |
 //! | reclaim, a page of *p* tombstones | 2*p* steps; the last page also counts those left | 2 for each removed, 1 |
 //! | remove_objects | a step for each row in range; they are held in memory until the commit | 2 for each, 1 |

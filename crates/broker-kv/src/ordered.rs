@@ -9,7 +9,8 @@
 //!        └─ Cursor   entry, step, seek                          ordered, one direction
 //! ```
 //!
-//! See [`MemoryOrdered`](crate::MemoryOrdered) for an implementation on one page.
+//! See [`MemoryOrdered`](crate::MemoryOrdered) for an implementation on one page, and
+//! [`testing`](crate::testing) for what holds an implementation beside a map.
 
 use broker_api::{Durability, Result};
 use std::fmt::Debug;

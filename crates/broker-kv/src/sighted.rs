@@ -36,16 +36,16 @@ impl<V: View> View for Sighted<V> {
     }
 
     fn cursor<'a>(&'a self, range: Range<&[u8]>, walk: Walk) -> Result<Box<dyn Cursor + 'a>> {
-        let (whole, edge) = (range.start.to_vec()..range.end.to_vec(), match walk {
+        let edge = match walk {
             Walk::Up => range.start,
             Walk::Down => range.end,
-        });
+        };
         let mut skipping = Skipping {
             view: &self.view,
             gaps: &self.gaps,
             sight: self.sight,
             known: self.gaps.usable(self.sight),
-            range: whole,
+            range: range.start.to_vec()..range.end.to_vec(),
             walk,
             inner: None,
             end: Vec::new(),
@@ -161,9 +161,9 @@ impl<V: View> Skipping<'_, V> {
 
     /// Goes on behind the next gap when there is nothing before it.
     fn settle(&mut self) -> Result<()> {
-        match self.inner.as_ref().is_some_and(|inner| inner.entry().is_none()) {
-            true => self.open(self.end.clone()),
-            false => Ok(()),
+        match &self.inner {
+            Some(inner) if inner.entry().is_none() => self.open(self.end.clone()),
+            _ => Ok(()),
         }
     }
 
@@ -205,20 +205,25 @@ impl<V: View> Cursor for Skipping<'_, V> {
     }
 
     fn seek(&mut self, key: &[u8]) -> Result<()> {
-        let here = match self.walk {
-            Walk::Up => key < self.end.as_slice(),
-            Walk::Down => key > self.end.as_slice(),
+        let Some(inner) = &mut self.inner else {
+            return Ok(());
         };
-        let Some(inner) = self.inner.as_mut().filter(|_| here) else {
-            return match self.inner.is_some() {
-                true => self.open(key.to_vec()),
-                false => Ok(()),
-            };
+        let (here, end) = (inner.entry().map(|(here, _)| here), self.end.as_slice());
+        let (ahead, within) = match self.walk {
+            Walk::Up => (here.is_some_and(|here| here < key), key < end),
+            Walk::Down => (here.is_some_and(|here| here >= key), key > end),
         };
-        let begin = Instant::now();
-        inner.seek(key)?;
-        self.arrive(key, begin.elapsed());
-        self.settle()
+        match (ahead, within) {
+            // Past a gap already, to what comes first after the key.
+            (false, _) => Ok(()),
+            (true, false) => self.open(key.to_vec()),
+            (true, true) => {
+                let begin = Instant::now();
+                inner.seek(key)?;
+                self.arrive(key, begin.elapsed());
+                self.settle()
+            }
+        }
     }
 }
 

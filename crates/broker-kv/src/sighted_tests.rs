@@ -255,6 +255,9 @@ fn the_cheapest_gaps_are_forgotten_when_there_are_too_many() {
         let cost = Duration::from_millis(u64::from(number));
         gaps.learn(vec![2 * number]..vec![2 * number, 0], sight, cost);
     }
-    let kept: Vec<u8> = gap_ranges(&gaps).iter().map(|range| range.start[0] / 2).collect();
+    let kept: Vec<u8> = gap_ranges(&gaps)
+        .iter()
+        .map(|range| range.start[0] / 2)
+        .collect();
     assert_eq!(kept, Vec::from_iter(36..100));
 }

@@ -6,7 +6,7 @@ use broker_api::{
     StoreKind, SyncPoint, Timestamp, TimestampText,
 };
 use broker_kv::{
-    Cursor, Devices, KvEngine, MemoryDevices, OrderedStore, Presence, View, Walk, describe_entry,
+    Devices, KvEngine, MemoryDevices, OrderedStore, Presence, View, Walk, describe_entry,
 };
 use broker_runtime::sync::SyncEngine;
 

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use broker_api::{
-    BrokerOptions, Error, ErrorKind, Facts, HashPath, Location, NewContainer, ObjectRecord, Outcome,
-    PolicyIndex, RowFilter, RowId, StoreKind, Timestamp,
+    BrokerOptions, Error, ErrorKind, Facts, HashPath, Location, NewContainer, ObjectRecord,
+    Outcome, PolicyIndex, RowFilter, RowId, StoreKind, Timestamp,
 };
 use broker_kv::KvEngine;
 use broker_runtime::ops;
@@ -51,7 +51,11 @@ impl Small {
         std::fs::create_dir_all(&device).unwrap();
         let ballast = device.join("ballast");
         std::fs::write(&ballast, vec![1; ballast_mb << 20]).unwrap();
-        Self { ballast, devices, reserve_mb }
+        Self {
+            ballast,
+            devices,
+            reserve_mb,
+        }
     }
 
     fn open(&self) -> Engine {
@@ -71,7 +75,9 @@ impl Small {
             id: "id-sda1".into(),
         };
         let options = BrokerOptions::default();
-        engine.create_container(&location(), &new, &options).unwrap();
+        engine
+            .create_container(&location(), &new, &options)
+            .unwrap();
         let mut store = engine.open_container(&location()).unwrap().unwrap();
         let mut acknowledged = 0;
         loop {
@@ -88,9 +94,16 @@ impl Small {
 }
 
 fn count(store: &mut Handle) -> usize {
-    store.begin(Access::Read, &BrokerOptions::default()).unwrap();
-    let rows = store.rows_since(RowId::NONE, usize::MAX, RowFilter::All).unwrap();
-    assert_eq!(store.facts().unwrap().store().max_row, RowId(rows.len() as i64));
+    store
+        .begin(Access::Read, &BrokerOptions::default())
+        .unwrap();
+    let rows = store
+        .rows_since(RowId::NONE, usize::MAX, RowFilter::All)
+        .unwrap();
+    assert_eq!(
+        store.facts().unwrap().store().max_row,
+        RowId(rows.len() as i64)
+    );
     store.rollback();
     rows.len()
 }
@@ -131,11 +144,17 @@ fn with_a_reserve_deletions_go_on_when_a_device_is_full() {
     let small = Small::new(8, 1);
     let engine = small.open();
     let (mut store, acknowledged, error) = small.fill(&engine);
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Full, Outcome::NotApplied));
-    let deleted = |record: ObjectRecord| ObjectRecord::delete(record.name, Timestamp::from_seconds(3));
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Full, Outcome::NotApplied)
+    );
+    let deleted =
+        |record: ObjectRecord| ObjectRecord::delete(record.name, Timestamp::from_seconds(3));
     let deleted: Vec<_> = rows(0).into_iter().map(deleted).collect();
     merge(&mut store, &deleted).unwrap();
-    store.begin(Access::Read, &BrokerOptions::default()).unwrap();
+    store
+        .begin(Access::Read, &BrokerOptions::default())
+        .unwrap();
     let Facts::Container(info) = store.facts().unwrap() else {
         panic!("a container");
     };

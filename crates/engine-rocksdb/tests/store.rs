@@ -25,7 +25,10 @@ fn folder() -> tempfile::TempDir {
 
 fn open(options: RocksdbOptions) -> Arc<RocksdbStore> {
     let devices = RocksdbDevices::new(options).unwrap();
-    devices.open("sda1", KIND, Presence::Create).unwrap().unwrap()
+    devices
+        .open("sda1", KIND, Presence::Create)
+        .unwrap()
+        .unwrap()
 }
 
 fn key(number: u32) -> Vec<u8> {
@@ -38,7 +41,9 @@ fn fill(store: &RocksdbStore, numbers: std::ops::Range<u32>) {
 }
 
 fn keys(view: &impl View, range: std::ops::Range<u32>, walk: Walk) -> Vec<u32> {
-    let mut cursor = view.cursor(&key(range.start)..&key(range.end), walk).unwrap();
+    let mut cursor = view
+        .cursor(&key(range.start)..&key(range.end), walk)
+        .unwrap();
     let mut seen = Vec::new();
     while let Some((key, _)) = cursor.entry() {
         seen.push(u32::from_be_bytes(key.try_into().unwrap()));
@@ -54,7 +59,11 @@ fn folders_of_others_are_refused_and_left_alone() {
     drop(open(options(dir.path())));
     let marker = dir.path().join("sda1/apus-rocksdb/containers/FORMAT");
     let ours = std::fs::read(&marker).unwrap();
-    for other in [Some(&b"apus engine-rocksdb, folder 2\n"[..]), Some(b""), None] {
+    for other in [
+        Some(&b"apus engine-rocksdb, folder 2\n"[..]),
+        Some(b""),
+        None,
+    ] {
         match other {
             Some(text) => std::fs::write(&marker, text).unwrap(),
             None => std::fs::remove_file(&marker).unwrap(),
@@ -63,7 +72,10 @@ fn folders_of_others_are_refused_and_left_alone() {
             let devices = RocksdbDevices::new(options(dir.path())).unwrap();
             let error = devices.open("sda1", KIND, presence).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
-            assert!(error.message().contains("apus engine-rocksdb, folder 1"), "{error}");
+            assert!(
+                error.message().contains("apus engine-rocksdb, folder 1"),
+                "{error}"
+            );
         }
         assert_eq!(std::fs::read(&marker).ok().as_deref(), other);
     }
@@ -78,9 +90,17 @@ fn a_database_that_is_open_elsewhere_is_busy() {
     let first = open(options(dir.path()));
     let second = RocksdbDevices::new(options(dir.path())).unwrap();
     let error = second.open("sda1", KIND, Presence::Create).unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Busy, Outcome::NotApplied));
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Busy, Outcome::NotApplied)
+    );
     drop(first);
-    assert!(second.open("sda1", KIND, Presence::Existing).unwrap().is_some());
+    assert!(
+        second
+            .open("sda1", KIND, Presence::Existing)
+            .unwrap()
+            .is_some()
+    );
 }
 
 /// A failure would mean that reading makes folders on devices that use another engine.
@@ -89,9 +109,17 @@ fn opening_what_is_not_there_makes_nothing() {
     let dir = folder();
     let devices = RocksdbDevices::new(options(dir.path())).unwrap();
     for device in ["sda1", "sdb1", "../sda1"] {
-        assert!(devices.open(device, KIND, Presence::Existing).unwrap().is_none());
+        assert!(
+            devices
+                .open(device, KIND, Presence::Existing)
+                .unwrap()
+                .is_none()
+        );
     }
-    assert_eq!(std::fs::read_dir(dir.path().join("sda1")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("sda1")).unwrap().count(),
+        0
+    );
 }
 
 /// A failure would mean that listings show rows of the wrong side of a marker, or of another moment.
@@ -134,6 +162,17 @@ fn dropped_ranges_end_at_their_bounds_however_many_keys_they_hold() {
     }
 }
 
+/// A failure would mean that the first row of a container goes with the one that was removed before it.
+#[test]
+fn a_table_that_ends_with_the_first_key_after_a_dropped_range_stays() {
+    let dir = folder();
+    let store = open(options(dir.path()));
+    fill(&store, 0..5001);
+    store.compact().unwrap();
+    store.drop_range(&key(0)..&key(5000)).unwrap();
+    assert_eq!(keys(&store.view().unwrap(), 0..10_000, Walk::Up), [5000]);
+}
+
 /// A failure would mean that some settings open and then lose rows, or do not open what others wrote.
 #[test]
 fn every_choice_opens_what_the_others_wrote() {
@@ -168,7 +207,11 @@ fn keys_are_dumped_while_a_server_has_the_database_open() {
     let logs = || std::fs::read(dir.path().join("sda1/apus-rocksdb/containers/db/LOG")).unwrap();
     let log = logs();
     let devices = RocksdbDevices::read_only(options(dir.path()));
-    let wanted = DumpKeys { device: "sda1".into(), kind: KIND, store: None };
+    let wanted = DumpKeys {
+        device: "sda1".into(),
+        kind: KIND,
+        store: None,
+    };
     let mut seen = 0;
     dump_keys(&devices, &wanted, &mut |_, _| {
         seen += 1;
@@ -177,9 +220,15 @@ fn keys_are_dumped_while_a_server_has_the_database_open() {
     .unwrap();
     assert_eq!(seen, 10);
     assert!(logs().starts_with(&log));
-    let looked = devices.open("sda1", KIND, Presence::Existing).unwrap().unwrap();
+    let looked = devices
+        .open("sda1", KIND, Presence::Existing)
+        .unwrap()
+        .unwrap();
     let error = looked.apply(Batch::new().put(key(1), vec![])).unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unsupported, Outcome::NotApplied));
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Unsupported, Outcome::NotApplied)
+    );
     fill(&store, 10..20);
 }
 
@@ -193,7 +242,10 @@ fn figures_and_properties_are_there() {
     fill(&store, 0..1000);
     let view = store.view().unwrap();
     let figures = store.figures().unwrap();
-    assert_eq!((figures.keys, figures.snapshots, figures.errors), (1000, 1, 0));
+    assert_eq!(
+        (figures.keys, figures.snapshots, figures.errors),
+        (1000, 1, 0)
+    );
     drop(view);
     store.compact().unwrap();
     assert!(store.figures().unwrap().table_bytes > 0);

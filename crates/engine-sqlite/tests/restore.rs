@@ -3,10 +3,7 @@
 
 mod common;
 
-use broker_api::{
-    Broker, ContainerBroker, ContainerBrokerExt, Facts, MergeOptions, RowFilter, RowId, Rows,
-    StoreImage,
-};
+use broker_api::{ContainerBrokerExt, Facts, MergeOptions, RowFilter, RowId, Rows, StoreImage};
 use common::*;
 use std::path::{Path, PathBuf};
 

@@ -93,7 +93,7 @@ async fn new_account_has_the_schema_of_swift() {
 /// A failure would mean that Swift cannot go on with a store that came from another engine.
 #[tokio::test]
 async fn restored_stores_have_the_schema_of_swift() {
-    use broker_api::{AccountBroker, Broker, ContainerBroker, Facts, StoreImage};
+    use broker_api::{Facts, StoreImage};
     let (bench, other) = (Bench::new(), Bench::new());
     let container = bench
         .new_container("c")

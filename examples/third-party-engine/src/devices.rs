@@ -14,12 +14,20 @@ use std::sync::Arc;
 pub const FOLDER: &str = "apus-redb";
 
 /// The settings of `[engine:redb]`.
-pub const SETTINGS: &[Setting] = &[Setting {
-    name: "cache_mb",
-    default: "64",
-    values: "a whole number from 1 to 65536",
-    meaning: "memory for pages of each database, in MiB",
-}];
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "cache_mb",
+        default: "64",
+        values: "a whole number from 1 to 65536",
+        meaning: "memory for pages of each database, in MiB",
+    },
+    Setting {
+        name: "durability",
+        default: "disk",
+        values: "disk",
+        meaning: "what an acknowledged write survives; redb can do no less",
+    },
+];
 
 /// Where the devices are and how redb is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +47,7 @@ impl RedbOptions {
     /// `InvalidInput` for an unknown setting or a value that is none.
     pub fn new(devices: &Path, settings: &BTreeMap<String, String>) -> Result<Self> {
         let settings = Settings::read("redb", SETTINGS, settings)?;
+        settings.one_of("durability", &[("disk", Durability::Disk)])?;
         Ok(Self {
             devices: devices.to_owned(),
             mount_check: false,

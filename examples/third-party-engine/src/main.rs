@@ -10,7 +10,13 @@ fn main() -> std::process::ExitCode {
     registry.register(EngineEntry {
         summary: "redb, a B-tree in pure Rust; an engine from elsewhere",
         durability: &[Durability::Disk],
-        claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
+        claims: &[
+            Level::Replication,
+            Level::Reclaim,
+            Level::Concurrent,
+            Level::Durable,
+            Level::Snapshot,
+        ],
         settings: engine_redb::SETTINGS,
         on_device: OnDevice::Folders(&[engine_redb::FOLDER]),
         report: Some(include_str!("../redb.json")),

@@ -8,6 +8,12 @@ fn main() -> std::process::ExitCode {
         let options = RedbOptions::new(scratch.path(), &Default::default())?;
         engine_redb::open(options, &Default::default())
     })
-    .claims(&[Level::Replication, Level::Reclaim, Level::Concurrent])
+    .claims(&[
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+        Level::Durable,
+        Level::Snapshot,
+    ])
     .run()
 }

@@ -7,3 +7,4 @@ mod convert;
 mod corruption;
 mod engines;
 mod wire;
+mod dump_keys;
