@@ -120,12 +120,14 @@ impl Trial {
         let part = self.part(&fixture, kill);
         let closed = fixture.close().await;
         let heard = kill_child(closed.child(), &part, kill).await?;
+        closed.killed().await?;
         let opener = Part {
             from: Vec::new(),
             ..part
         };
         for after in openings {
             kill_child(closed.child(), &opener, Kill::Working(0, *after)).await?;
+            closed.killed().await?;
         }
         if let Some(failure) = heard.failed {
             return Err(Failure::new(format!("in the child: {failure}")));

@@ -106,7 +106,7 @@ impl Subject for BrokenSubject {
     }
 
     /// This program with the name of the mutant, which comes to the same part sooner.
-    fn child(&self) -> std::io::Result<Command> {
+    fn child(&self, _scratch: &Scratch) -> std::io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(self.mutant.name);
         Ok(command)
