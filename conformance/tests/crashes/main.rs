@@ -47,7 +47,7 @@ impl Subject for Flawed {
     }
 
     /// This test alone, which comes to `run` at once.
-    fn child(&self) -> std::io::Result<Command> {
+    fn child(&self, _scratch: &Scratch) -> std::io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args([self.test, "--exact", "--nocapture"]);
         Ok(command)

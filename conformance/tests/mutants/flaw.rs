@@ -1,14 +1,16 @@
 //! What a mutant does wrong, and the layer that does it over an engine without a flaw.
 
 use broker_api::{
-    AccountInfo, BrokerOptions, ContainerBrokerExt, ContainerInfo, ContainerRow, Engine, Entry,
-    ListObjects, Location, ObjectEntry, ObjectRow, Result, RowFilter, RowId, StoreInfo, StoreKind,
+    AccountInfo, BrokerOptions, ContainerBrokerExt, ContainerInfo, ContainerRow, Durability,
+    Engine, Entry, ListObjects, Location, ObjectEntry, ObjectRow, Result, RowFilter, RowId,
+    StoreInfo, StoreKind,
 };
 use broker_layers::{Answer, Call, Layer, Target, Visitor};
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -48,10 +50,26 @@ pub(crate) enum Flaw {
     Options(fn(&BrokerOptions) -> BrokerOptions),
     /// Has the flaw only after the engine was closed and opened again.
     Reopened(&'static Flaw),
+    /// Has the flaw over files, which survive a kill.
+    OnFiles(&'static Flaw),
+    /// Has the flaw over files, from the first kill on.
+    Killed(&'static Flaw),
+    /// Does something of its own before it opens files; hears whether there was a kill.
+    Opens(fn(&Path, bool) -> std::result::Result<(), String>),
+    /// States something else about the durability of files.
+    States(Durability),
     /// Keeps nothing when the engine is closed.
     Forgets,
     /// Breaks the rules at the level of rows, below the queue of writes.
     Store(crate::store::StoreFlaw),
+}
+
+impl Flaw {
+    /// Whether it is over files rather than the reference engine.
+    pub(crate) fn is_over_files(&self) -> bool {
+        use Flaw::{Killed, OnFiles, Opens, States};
+        matches!(self, OnFiles(_) | Killed(_) | Opens(_) | States(_))
+    }
 }
 
 /// What a flaw may use: the engine without a flaw, and a memory.
@@ -60,6 +78,8 @@ pub(crate) struct World {
     calls: AtomicU64,
     memory: Mutex<HashMap<String, Box<dyn Any + Send>>>,
     seen: Mutex<HashSet<String>>,
+    /// Held by a flaw that does one thing at a time.
+    pub(crate) turn: tokio::sync::Mutex<()>,
 }
 
 impl World {
@@ -78,6 +98,16 @@ impl World {
     pub(crate) fn remembered<T: Clone + 'static>(&self, key: &str) -> Option<T> {
         let memory = self.memory.lock().unwrap();
         memory.get(key)?.downcast_ref::<T>().cloned()
+    }
+
+    /// Changes what was remembered, or the default, and keeps it.
+    pub(crate) fn change<T, R>(&self, key: String, change: impl FnOnce(&mut T) -> R) -> R
+    where
+        T: Default + Send + 'static,
+    {
+        let mut memory = self.memory.lock().unwrap();
+        let value = memory.entry(key).or_insert_with(|| Box::new(T::default()));
+        change(value.downcast_mut().unwrap())
     }
 
     /// Whether this is the first time that the key is asked for.
@@ -150,7 +180,8 @@ pub(crate) struct Broken {
     flaw: Flaw,
     /// The kind of stores that have the flaw; `None` for both.
     only: Option<StoreKind>,
-    is_reopened: bool,
+    /// Whether it shows by now, when it is one that shows later.
+    shows: bool,
     world: World,
 }
 
@@ -165,18 +196,19 @@ impl Broken {
         flaw: Flaw,
         only: Option<StoreKind>,
         engine: Arc<dyn Engine>,
-        is_reopened: bool,
+        shows: bool,
     ) -> Self {
         let world = World {
             engine,
             calls: AtomicU64::new(0),
             memory: Mutex::default(),
             seen: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         };
         Self {
             flaw,
             only,
-            is_reopened,
+            shows,
             world,
         }
     }
@@ -184,7 +216,8 @@ impl Broken {
     /// The flaw, when it shows now.
     fn flaw(&self) -> Option<Flaw> {
         match self.flaw {
-            Flaw::Reopened(flaw) => self.is_reopened.then_some(*flaw),
+            Flaw::Reopened(flaw) | Flaw::Killed(flaw) => self.shows.then_some(*flaw),
+            Flaw::OnFiles(flaw) => Some(*flaw),
             flaw => Some(flaw),
         }
     }

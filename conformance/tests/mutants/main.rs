@@ -17,9 +17,11 @@
 mod batches;
 mod concurrent;
 mod containers;
+mod copies;
 mod creation;
 mod deleting;
 mod departure;
+mod durable;
 mod engine;
 mod facts;
 mod flaw;
@@ -27,12 +29,15 @@ mod life;
 mod listing;
 mod listing_filters;
 mod metadata;
+mod mortal;
 mod mutant;
 mod objects;
+mod overlapping;
 mod reclaim;
 mod reopen;
 mod replication;
 mod report;
+mod restoring;
 mod rows;
 mod run;
 mod snapshot;
@@ -62,8 +67,11 @@ fn mutants() -> impl Iterator<Item = &'static Mutant> {
         listing_filters::MUTANTS,
         replication::MUTANTS,
         reclaim::MUTANTS,
-        concurrent::MUTANTS,
         snapshot::MUTANTS,
+        restoring::MUTANTS,
+        concurrent::MUTANTS,
+        overlapping::MUTANTS,
+        durable::MUTANTS,
     ];
     files.into_iter().flatten()
 }
