@@ -9,7 +9,7 @@ apus="${CARGO_TARGET_DIR:-$HOME/.cache/apus/target}/release/apus"
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 
-for engine in memory sled sqlite; do
+for engine in memory rocksdb sled sqlite; do
     "$apus" certify --engine "$engine" --report "$made/$engine.json"
     case "${1:-check}" in
         write) cp "$made/$engine.json" "conformance/reports/$engine.json" ;;

@@ -15,6 +15,7 @@ END = "<!-- end of table -->\n"
 LEVELS = ["core", "replication", "reclaim", "durable", "concurrent", "snapshot", "sharding"]
 ABOUT = {
     "memory": ("the reference and oracle; forgets everything at exit", "crates/engine-memory"),
+    "rocksdb": ("large containers and high rates; one database per device", "crates/engine-rocksdb"),
     "sled": ("pure Rust, one database per device; experimental", "crates/engine-sled"),
     "sqlite": ("Swift's own files, the default; usable by Python Swift at the same time", "crates/engine-sqlite"),
 }

@@ -19,7 +19,7 @@ pub enum Level {
     Concurrent,
     /// What is left when the process was killed.
     Durable,
-    /// Whole-store copies; no cases in this version of the contract.
+    /// Restoring whole stores, row numbers and all.
     Snapshot,
     /// Splitting containers; no cases in this version of the contract.
     Sharding,

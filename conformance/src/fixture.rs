@@ -1,6 +1,7 @@
 //! What a case works on: an engine of its own, and names that no other case uses.
 
 use crate::check::{Check, Failure};
+use crate::door::Door;
 use crate::rng::Rng;
 use crate::subject::{Scratch, Subject};
 use broker_api::location::NameHash;
@@ -107,6 +108,11 @@ impl Fixture {
     /// The engine.
     pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
         &self.engine
+    }
+
+    /// The door through which the case reaches it.
+    pub(crate) fn door(&self) -> Door {
+        self.subject.door()
     }
 
     /// Random numbers, the same for every run of this case with this seed.

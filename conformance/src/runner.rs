@@ -4,6 +4,7 @@ use crate::case::{Case, Level};
 use crate::cases;
 use crate::check::{Check, Failure};
 use crate::crash::{self, Part};
+use crate::door::{self, Door};
 use crate::fixture::{Fixture, Origin};
 use crate::report::{CaseReport, Report, State};
 use crate::rng::Rng;
@@ -47,6 +48,8 @@ pub struct Options {
     pub parallel: usize,
     /// How long one case may take.
     pub case_timeout: Duration,
+    /// Takes no heed of what is declared of cases over HTTP: to find out what should be.
+    pub undeclared: bool,
 }
 
 impl Options {
@@ -61,6 +64,7 @@ impl Options {
             seed: DEFAULT_SEED,
             parallel: 4,
             case_timeout: Duration::from_secs(120),
+            undeclared: false,
         }
     }
 
@@ -128,7 +132,8 @@ pub async fn run(
     ended.sort_by_key(|(index, _)| *index);
     let cases = ended.into_iter().map(|(_, report)| report).collect();
     let durability = durability.get().copied();
-    Report::new(options, cases, unknown_exceptions(options), durability)
+    let unknown = unknown_exceptions(options);
+    Report::new(options, subject.door(), cases, unknown, durability)
 }
 
 /// Plays the part of a child; of several engines that a program certifies, only the one that is meant.
@@ -139,7 +144,7 @@ async fn be_killed(
 ) -> Report {
     let is_well = match part {
         Ok(part) if part.engine() != options.engine => {
-            return Report::new(options, Vec::new(), Vec::new(), None);
+            return Report::new(options, subject.door(), Vec::new(), Vec::new(), None);
         }
         Ok(part) => crash::play_part(subject, part).await,
         Err(problem) => {
@@ -176,9 +181,48 @@ async fn judge(
         seed: options.seed,
         at: None,
     };
-    if !options.is_claimed(case.level) {
+    // Over HTTP all is run: what is declared not to be seen must not pass, at any level.
+    if !options.is_claimed(case.level) && subject.door() == Door::Process {
         return report(State::Skip, format!("{} is not claimed", case.level));
     }
+    if case.level == Level::Durable && subject.door() == Door::Wire {
+        return report(
+            State::NotSeen,
+            "the server is not the suite's to kill".into(),
+        );
+    }
+    let declared = match subject.door() {
+        Door::Wire if !options.undeclared => door::declared(&case.name()),
+        _ => None,
+    };
+    let devices = subject.devices().map_or(2, |devices| devices.len());
+    if let Some(needed) = declared.map(|declared| declared.devices)
+        && needed > devices
+    {
+        return report(State::Skip, format!("needs {needed} devices"));
+    }
+    let outcome = trial(subject, case, options, durability).await;
+    let lacks = declared.and_then(|declared| declared.lacks);
+    match (outcome, lacks, options.expected_failure(&case)) {
+        (Ok(()), Some(_), _) => report(State::Stale, "declared not to be seen, but passes".into()),
+        (Err(_), Some(lacks), _) => report(State::NotSeen, lacks.to_owned()),
+        (Ok(()), None, None) => report(State::Pass, String::new()),
+        (Ok(()), None, Some(_)) => report(State::Stale, "expected to fail, but passes".into()),
+        (Err(_), None, Some(expected)) => report(State::ExpectedFailure, expected.reason.clone()),
+        (Err(failure), None, None) => CaseReport {
+            at: Some(failure.at()),
+            ..report(State::Fail, failure.message().to_owned())
+        },
+    }
+}
+
+/// Runs a case to its end, its panic, or the end of its time.
+async fn trial(
+    subject: Arc<dyn Subject>,
+    case: Case,
+    options: &Options,
+    durability: &Arc<OnceLock<Durability>>,
+) -> Check {
     let origin = Origin {
         engine: options.engine.clone(),
         seed: options.seed,
@@ -187,7 +231,7 @@ async fn judge(
     let durability = Arc::clone(durability);
     let trial = tokio::spawn(async move { run_case(subject, case, origin, &durability).await });
     let abort = trial.abort_handle();
-    let outcome = match tokio::time::timeout(options.case_timeout, trial).await {
+    match tokio::time::timeout(options.case_timeout, trial).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => Err(Failure::new(panic_message(panic))),
         Err(_) => {
@@ -195,15 +239,6 @@ async fn judge(
             let seconds = options.case_timeout.as_secs();
             Err(Failure::new(format!("still running after {seconds} s")))
         }
-    };
-    match (outcome, options.expected_failure(&case)) {
-        (Ok(()), None) => report(State::Pass, String::new()),
-        (Ok(()), Some(_)) => report(State::Stale, "expected to fail, but passes".into()),
-        (Err(_), Some(expected)) => report(State::ExpectedFailure, expected.reason.clone()),
-        (Err(failure), None) => CaseReport {
-            at: Some(failure.at()),
-            ..report(State::Fail, failure.message().to_owned())
-        },
     }
 }
 
@@ -219,7 +254,8 @@ async fn run_case(
         .prefix("broker-conformance-")
         .tempdir()
         .map_err(io)?;
-    let scratch = scratch(directory.path(), origin.seed, &origin.case).map_err(io)?;
+    let devices = subject.devices();
+    let scratch = scratch(directory.path(), origin.seed, &origin.case, devices).map_err(io)?;
     let fixture = Fixture::open(Arc::clone(&subject), scratch.clone(), origin).await?;
     durability.get_or_init(|| fixture.engine().capabilities().durability);
     let outcome = (case.run)(fixture).await;
@@ -227,20 +263,29 @@ async fn run_case(
     outcome
 }
 
-fn scratch(path: &Path, seed: u64, case: &str) -> std::io::Result<Scratch> {
-    let mut rng = Rng::new(seed, &format!("device of {case}"));
-    let mut devices = Vec::new();
-    for letter in ["a", "b"] {
-        let device = format!("sd{letter}{:08x}", rng.next() as u32);
-        std::fs::create_dir(path.join(&device))?;
-        devices.push(device);
-    }
+fn scratch(
+    path: &Path,
+    seed: u64,
+    case: &str,
+    devices: Option<Vec<String>>,
+) -> std::io::Result<Scratch> {
+    let devices = devices.map_or_else(|| make_devices(path, seed, case), Ok)?;
     // Other runs may use the same remote service at the same time.
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanoseconds = since_epoch.map_or(0, |time| time.as_nanos() as u64);
     let mut unique = Rng::new(nanoseconds ^ u64::from(std::process::id()), case);
     let token = format!("{:016x}", unique.next());
     Ok(Scratch::new(path.to_owned(), token, devices))
+}
+
+fn make_devices(path: &Path, seed: u64, case: &str) -> std::io::Result<Vec<String>> {
+    let mut rng = Rng::new(seed, &format!("device of {case}"));
+    let make = |letter| {
+        let device = format!("sd{letter}{:08x}", rng.next() as u32);
+        std::fs::create_dir(path.join(&device))?;
+        Ok(device)
+    };
+    ["a", "b"].into_iter().map(make).collect()
 }
 
 fn panic_message(error: JoinError) -> String {

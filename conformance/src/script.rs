@@ -12,6 +12,7 @@
 
 mod answers;
 mod commands;
+mod shown;
 
 use crate::check::{Check, Failure};
 use crate::fixture::Fixture;
@@ -75,8 +76,10 @@ pub(crate) async fn play(fixture: &Fixture, script: &str) -> Check {
         let command = parse(step.line).ok_or_else(|| context("does not parse"))?;
         let answer = player.run(&command).await;
         let answer = answer.map_err(|failure| context(failure.message()))?;
-        if answer != step.answer {
-            let (expected, found) = (step.answer.join("\n  "), answer.join("\n  "));
+        let expected = shown::recorded(fixture.door(), &command, &step.answer)?;
+        let answer = shown::found(fixture.door(), &command, answer)?;
+        if answer != expected {
+            let (expected, found) = (expected.join("\n  "), answer.join("\n  "));
             return Err(context(&format!(
                 "Swift says\n  {expected}\nbut found\n  {found}"
             )));

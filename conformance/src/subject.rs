@@ -1,5 +1,6 @@
 //! What is certified: something that opens engines.
 
+use crate::door::Door;
 use async_trait::async_trait;
 use broker_api::Engine;
 use std::any::Any;
@@ -76,6 +77,16 @@ pub trait Subject: Send + Sync + 'static {
     /// the usual way.
     async fn close(&self, engine: Arc<dyn Engine>) {
         drop(engine);
+    }
+
+    /// How cases reach what is certified.
+    fn door(&self) -> Door {
+        Door::Process
+    }
+
+    /// The devices that are there, when they are not the suite's to make.
+    fn devices(&self) -> Option<Vec<String>> {
+        None
     }
 
     /// The command that starts this program again, as the child that a durable case kills. Started so,

@@ -118,6 +118,7 @@ fn levels_with_cases_are_those_that_can_be_claimed() {
         Level::Replication,
         Level::Reclaim,
         Level::Concurrent,
+        Level::Snapshot,
         Level::Durable,
     ];
     assert_eq!(levels, BTreeSet::from(expected));

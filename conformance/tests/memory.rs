@@ -9,6 +9,11 @@ fn main() -> ExitCode {
     Certification::of("memory", |scratch| async move {
         engine_memory::open(&scratch.keep(MemoryDisk::new), &RuntimeOptions::default())
     })
-    .claims(&[Level::Replication, Level::Reclaim, Level::Concurrent])
+    .claims(&[
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+        Level::Snapshot,
+    ])
     .run()
 }

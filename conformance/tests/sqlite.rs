@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Level::Replication,
         Level::Reclaim,
         Level::Concurrent,
+        Level::Snapshot,
         Level::Durable,
     ])
     .run()

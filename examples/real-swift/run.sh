@@ -50,8 +50,13 @@ environment=$("$python" "$tools/python_env.py")
 servers=(--stock)
 if [[ $stock == no ]]; then
   if [[ -z $apus ]]; then
-    echo "building apus (cargo build --release -p apus)"
-    (cd "$root" && CARGO_TARGET_DIR=$target cargo build --release -p apus)
+    build=(cargo build --release --package apus)
+    if [[ $engine == rocksdb ]]; then
+      "$root/scripts/rocksdb.sh"
+      build=(cargo --config "$("$root/scripts/rocksdb.sh" --path)" build --release --package apus --features rocksdb)
+    fi
+    echo "building apus (${build[*]})"
+    (cd "$root" && CARGO_TARGET_DIR=$target "${build[@]}")
     apus=$target/release/apus
   fi
   servers=(--apus "$apus" ${engine:+--engine "$engine"})

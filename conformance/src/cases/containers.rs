@@ -183,6 +183,26 @@ cases! {
         Ok(())
     }
 
+    /// Old reports are spelled without zeros: what is later is judged by value, not by their text.
+    #[case(Core, clauses = ["ACCOUNT-MERGE-2"])]
+    async fn deletion_of_a_container_is_judged_by_value(fixture: Fixture) -> Check {
+        let broker = fixture.account().await?;
+        // Put and delete timestamp; then what the row says.
+        let table = [
+            ("0000000010.00000", "9", false),
+            ("9", "0000000010.00000", true),
+        ];
+        for (number, (put, delete, expected)) in table.into_iter().enumerate() {
+            let name = format!("c{number}");
+            merge_reports(&*broker, vec![report(&name, "1", "0", 3, 30)]).await?;
+            merge_reports(&*broker, vec![report(&name, put, delete, 0, 0)]).await?;
+            let rows = container_rows(&*broker).await?;
+            let row = rows.iter().find(|row| row.name == name);
+            check_eq!(row.map(|row| row.deleted), Some(expected), "{name}");
+        }
+        Ok(())
+    }
+
     /// A container that was deleted and put again comes back.
     #[case(Core, clauses = ["ACCOUNT-MERGE-2", "LIST-6"])]
     async fn newer_put_revives_a_deleted_container(fixture: Fixture) -> Check {

@@ -279,7 +279,7 @@ cases! {
     }
 
     /// Removal is idempotent, and its neighbours stay.
-    #[case(Core, clauses = ["ENGINE-5"])]
+    #[case(Core, clauses = ["ENGINE-5", "ABSENT-1"])]
     async fn removing_an_absent_store_is_no_error(fixture: Fixture) -> Check {
         let made = make(&fixture, StoreKind::Container, &[1, 2]).await?;
         let absent = fixture.location(StoreKind::Container, 3);

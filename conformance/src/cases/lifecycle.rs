@@ -494,6 +494,21 @@ cases! {
         Ok(())
     }
 
+    /// A DELETE that comes too late to count still blanks what is older than itself.
+    #[case(Core, clauses = ["DELETE-1", "DELETE-2"])]
+    async fn late_deletion_blanks_older_metadata(fixture: Fixture) -> Check {
+        let broker = fixture.container().await?;
+        broker.delete(seconds(5)).await?;
+        let entry = MetadataEntry::new("k", "v", at(3).as_str());
+        broker.update_metadata(&[entry], None).await?;
+        broker.delete(seconds(4)).await?;
+        let store = broker.get_info().await?.store;
+        let blank = MetadataEntry::new("k", "", at(4).as_str());
+        check_eq!(store.metadata()?.entries(), [blank]);
+        check_eq!(store.delete_timestamp, at(5));
+        Ok(())
+    }
+
     /// A DELETE that is older than the PUT marks an account deleted all the same.
     #[case(Core, clauses = ["DELETE-2", "DELETE-3", "LIFE-3"])]
     async fn account_deleted_with_an_older_timestamp_is_deleted(fixture: Fixture) -> Check {

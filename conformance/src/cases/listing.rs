@@ -503,8 +503,26 @@ cases! {
             (asked.end_marker("\0b"), "\0a"),
             (ASK.end_marker("\0b"), ""),
         ];
-        answers(&*broker, &table).await?;
-        let account = containers(&fixture, &names).await?;
+        answers(&*broker, &table).await
+    }
+
+    /// Containers of reserved names hide in the same way.
+    #[case(Core, clauses = ["LIST-4"])]
+    async fn reserved_containers_show_only_when_asked_for(fixture: Fixture) -> Check {
+        let account = containers(&fixture, &["\0a", "\0b", "\u{1}c", "a"]).await?;
+        let asked = ASK.reserved();
+        let table = [
+            (ASK, "\u{1}c a"),
+            (asked, "\0a \0b \u{1}c a"),
+            (ASK.reverse(), "a \u{1}c"),
+            (ASK.prefix("\0"), ""),
+            (asked.prefix("\0"), "\0a \0b"),
+            (asked.delimiter("\0"), "+\0 \u{1}c a"),
+            (ASK.marker("\0a"), "\u{1}c a"),
+            (asked.marker("\0a"), "\0b \u{1}c a"),
+            (asked.end_marker("\0b"), "\0a"),
+            (ASK.end_marker("\0b"), ""),
+        ];
         for (ask, expected) in table {
             let expected: Vec<_> = expected
                 .split(' ')

@@ -19,6 +19,8 @@ mod reclaim;
 mod reopen;
 mod replication;
 mod rows;
+mod shown;
+mod snapshot;
 mod timestamps;
 mod values;
 
@@ -51,11 +53,13 @@ pub fn all() -> impl Iterator<Item = Case> {
         listing::CASES,
         policies::CASES,
         marks::CASES,
+        shown::CASES,
         reopen::CASES,
         goldens::CASES,
         laws::CASES,
         replication::CASES,
         reclaim::CASES,
+        snapshot::CASES,
         concurrent::CASES,
         overlapping::CASES,
         durable::CASES,

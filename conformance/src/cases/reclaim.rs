@@ -76,6 +76,18 @@ cases! {
         Ok(())
     }
 
+    /// An age with an offset lies after the moment that it shares.
+    #[case(Reclaim, clauses = ["RECLAIM-1"])]
+    async fn offset_of_the_age_counts(fixture: Fixture) -> Check {
+        let broker = fixture.container().await?;
+        merge(&*broker, vec![tombstone("a", "0000000005.00000")]).await?;
+        reclaim(&*broker, "5").await?;
+        check_eq!(names(&*broker).await?, "a");
+        reclaim(&*broker, "0000000005.00000_000000000000000a").await?;
+        check_eq!(names(&*broker).await?, "");
+        Ok(())
+    }
+
     /// The data time decides, not the later content-type time of a tombstone.
     #[case(Reclaim, clauses = ["RECLAIM-1"])]
     async fn data_time_of_a_tombstone_decides(fixture: Fixture) -> Check {

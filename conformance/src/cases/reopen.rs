@@ -12,20 +12,22 @@ use broker_api::{
     RemoveObjects, Reported, RowId, StoreKind, SyncPoint,
 };
 
-type ContainerState = (
+/// Everything about a container.
+pub(super) type ContainerState = (
     ContainerInfo,
     Vec<ObjectRow>,
     Vec<SyncPoint>,
     Vec<SyncPoint>,
 );
-type AccountState = (
+/// Everything about an account.
+pub(super) type AccountState = (
     AccountInfo,
     Vec<ContainerRow>,
     Vec<SyncPoint>,
     Vec<SyncPoint>,
 );
 
-async fn container_state(broker: &dyn ContainerBroker) -> Check<ContainerState> {
+pub(super) async fn container_state(broker: &dyn ContainerBroker) -> Check<ContainerState> {
     let replicate = broker.replicate();
     Ok((
         broker.get_info().await?,
@@ -35,7 +37,7 @@ async fn container_state(broker: &dyn ContainerBroker) -> Check<ContainerState> 
     ))
 }
 
-async fn account_state(broker: &dyn AccountBroker) -> Check<AccountState> {
+pub(super) async fn account_state(broker: &dyn AccountBroker) -> Check<AccountState> {
     let replicate = broker.replicate();
     Ok((
         broker.get_info().await?,

@@ -155,6 +155,28 @@ cases! {
         Ok(())
     }
 
+    /// Spellings that are not normalised are compared as they are, whatever they mean.
+    #[case(Core, clauses = ["TIME-3"])]
+    async fn merging_timestamps_compares_spellings(fixture: Fixture) -> Check {
+        let broker = fixture.container().await?;
+        // Merged put and delete, then those that are stored.
+        let steps = [
+            (("0000000005.00000", "0"), ("0000000005.00000", "0")),
+            (("5", "0"), ("5", "0")),
+            (("4", "0000000010.00000"), ("5", "0000000010.00000")),
+            (("0", "9"), ("5", "9")),
+            (("0000000010.00000", "0000000011.00000"), ("5", "9")),
+        ];
+        for (number, ((put, delete), stored)) in steps.into_iter().enumerate() {
+            let merge = merging("1", put, delete, 50);
+            broker.merge_timestamps(&merge).await?;
+            let store = store(&*broker).await?;
+            let found = (store.put_timestamp.as_str(), store.delete_timestamp.as_str());
+            check_eq!(found, stored, "step {}", number + 1);
+        }
+        Ok(())
+    }
+
     /// The account's updater looks at status_changed_at: it must move when the status does, only then.
     #[case(Core, clauses = ["TIME-4"])]
     async fn merging_timestamps_notes_when_the_status_flips(fixture: Fixture) -> Check {

@@ -23,7 +23,17 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// List the containers of an account or the objects of a container.
     List(ListArgs),
-    /// Run the conformance suite against an engine.
+    /// Print the keys and values of a key-value engine's database.
+    DumpKeys(DumpKeysArgs),
+    /// Copy stores from one engine to another, verified; servers must be stopped.
+    Convert(ConvertArgs),
+    /// Write a store to a new file that Swift can use.
+    Export(ExportArgs),
+    /// Make a store from a file that Swift wrote.
+    Import(ImportArgs),
+    /// List the engines: what they keep, what they were certified for, and their settings.
+    Engines(EnginesArgs),
+    /// Run the conformance suite against an engine, or against running servers.
     Certify(CertifyArgs),
 }
 
@@ -32,9 +42,9 @@ pub(crate) struct ServeArgs {
     /// Folder for devices and configuration; made when absent.
     #[arg(long, default_value = "apus-data")]
     pub(crate) data: PathBuf,
-    /// Engine that keeps the stores.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that keeps the stores [default: the one that the data belongs to, or sqlite].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
     /// Port of the account server.
     #[arg(long, default_value_t = 6202)]
     pub(crate) account_port: u16,
@@ -69,9 +79,9 @@ pub(crate) struct StoreArgs {
     /// Folder of swift.conf [default: /etc/swift].
     #[arg(short = 'd', long)]
     pub(crate) swift_dir: Option<PathBuf>,
-    /// Engine that keeps the store.
-    #[arg(long, default_value = "sqlite")]
-    pub(crate) engine: String,
+    /// Engine that keeps the store [default: the one that its device belongs to].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -117,10 +127,50 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CertifyArgs {
-    /// Engine to run the suite against.
+pub(crate) struct DumpKeysArgs {
+    /// Name of the device.
+    pub(crate) device: String,
+    /// Which of its databases.
+    #[arg(default_value = "containers", value_parser = ["accounts", "containers"])]
+    pub(crate) kind: String,
+    /// Engine that keeps the stores.
     #[arg(long)]
     pub(crate) engine: String,
+    /// Folder of the devices.
+    #[arg(long, default_value = "/srv/node")]
+    pub(crate) devices: PathBuf,
+    /// Only what one store holds, by its number, which the lines of locations show.
+    #[arg(long)]
+    pub(crate) store: Option<u64>,
+    /// The largest number of keys.
+    #[arg(long)]
+    pub(crate) limit: Option<u64>,
+    /// Print an object for each key: key and value in hexadecimal, and the text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnginesArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertifyArgs {
+    /// Engine to run the suite against.
+    #[arg(
+        long,
+        required_unless_present = "account_url",
+        conflicts_with = "account_url"
+    )]
+    pub(crate) engine: Option<String>,
+    #[command(flatten)]
+    pub(crate) servers: ServersArgs,
+    /// Cases that are known to fail: a name and a reason on each line.
+    #[arg(long)]
+    pub(crate) expect: Option<PathBuf>,
     /// Only cases whose name contains this; nothing is certified then.
     #[arg(long)]
     pub(crate) filter: Option<String>,
@@ -136,4 +186,100 @@ pub(crate) struct CertifyArgs {
     /// Name the cases and run none.
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// Running servers to certify over HTTP, in any language.
+///
+/// They must have storage policies 0 to 31. Stores are made under names of their own and left there.
+#[derive(Debug, Args)]
+pub(crate) struct ServersArgs {
+    /// Account server to run the suite against: http://127.0.0.1:6202
+    #[arg(long, requires = "container_url")]
+    pub(crate) account_url: Option<String>,
+    /// Container server to run the suite against: http://127.0.0.1:6201
+    #[arg(long, requires = "account_url")]
+    pub(crate) container_url: Option<String>,
+    /// A device of both servers; some cases need two.
+    #[arg(long, default_value = "sda1", requires = "account_url")]
+    pub(crate) device: Vec<String>,
+    /// Name and index of a storage policy; not needed where the name ends in - and the index.
+    #[arg(long, value_name = "NAME=INDEX", requires = "account_url")]
+    pub(crate) policy: Vec<String>,
+    /// Name of the servers in the report.
+    #[arg(long, default_value = "servers", requires = "account_url")]
+    pub(crate) name: String,
+    /// Report what HTTP does not show as failures, to write conformance/wire-cases.txt.
+    #[arg(long, hide = true, requires = "account_url")]
+    pub(crate) undeclared: bool,
+}
+
+/// Copies stores, rows and row numbers and all, and proves that the copies are equal.
+///
+/// Stop the servers and daemons that use these devices first. The source stays as it is until
+/// --remove-source. After a crash, run the same command again: it goes on where it was.
+///
+/// Exit status: 0 when every store is at the target and proven; 1 when one was refused, which is named, or
+/// when nothing could be done; 2 for a command line that cannot be used.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// Only this store: an account, account/container, path of a .db file, or device/accounts/partition/hash.
+    pub(crate) store: Option<String>,
+    /// Engine that keeps the stores.
+    #[arg(long)]
+    pub(crate) from: String,
+    /// Engine that is to keep them.
+    #[arg(long)]
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Only this device.
+    #[arg(long, conflicts_with = "store")]
+    pub(crate) device: Option<String>,
+    /// Say what would be done and change nothing.
+    #[arg(short = 'n', long, conflicts_with = "remove_source")]
+    pub(crate) dry_run: bool,
+    /// Remove the stores from the source, device by device, once all of a device are proven.
+    #[arg(long)]
+    pub(crate) remove_source: bool,
+    /// Print a line of JSON for every store and one at the end.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where devices and the configuration are.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Folder of `apus serve`; stands for --devices and --swift-dir. Default: apus-data, when it is here.
+    #[arg(long, conflicts_with_all = ["devices", "swift_dir", "conf"])]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder of the devices [default: /srv/node].
+    #[arg(long, conflicts_with = "conf")]
+    pub(crate) devices: Option<PathBuf>,
+    /// Folder of swift.conf [default: /etc/swift].
+    #[arg(short = 'd', long)]
+    pub(crate) swift_dir: Option<PathBuf>,
+    /// Configuration of an account or container server: devices, mount_check and settings of engines.
+    #[arg(long)]
+    pub(crate) conf: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// File to make; its name ends in .db.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// File of a store, as Swift or `apus export` wrote it.
+    pub(crate) file: PathBuf,
+    /// Where the store goes: device/accounts/partition/hash or device/containers/partition/hash.
+    pub(crate) location: String,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Engine that is to keep the store [default: the one that the device belongs to, or sqlite].
+    #[arg(long)]
+    pub(crate) engine: Option<String>,
 }

@@ -9,26 +9,36 @@
 //! # }
 //! fn main() -> std::process::ExitCode {
 //!     let mut registry = apus::Registry::built_in();
-//!     let claims = &[];
-//!     registry.register(apus::EngineEntry { name: "mine", summary: "rows on my store", claims, open });
+//!     registry.register(apus::EngineEntry::new("mine", open));
 //!     apus::run(&registry)
 //! }
 //! ```
 //!
 //! Exit status: 0 success, 1 failure or "not certified", 2 a command line that cannot be used.
 
+mod built_in;
 mod certify;
 mod cli;
+mod convert;
+mod dump_keys;
+mod engines;
 mod info;
 mod list;
+mod opened;
+pub mod ownership;
 mod privileges;
+mod refused;
 mod registry;
+mod routing;
 mod serve;
 mod server;
 mod signals;
 mod store;
 
-pub use registry::{EngineEntry, EngineFailure, EngineSetup, Registry, RegistryError};
+pub use registry::{
+    DumpEngine, EngineEntry, EngineFailure, EngineSetup, LeftOut, OnDevice, OpenEngine, Registry,
+    RegistryError,
+};
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -69,6 +79,8 @@ macro_rules! failure_from {
 
 failure_from!(
     broker_api::Error,
+    broker_copy::CopyError,
+    ownership::OwnershipError,
     swift_conf::Error,
     std::io::Error,
     RegistryError
@@ -87,6 +99,11 @@ pub fn run(registry: &Registry) -> ExitCode {
         }
         Command::Info(args) => info::run(registry, &args),
         Command::List(args) => list::run(registry, &args),
+        Command::DumpKeys(args) => dump_keys::run(registry, &args),
+        Command::Export(args) => convert::export(registry, &args),
+        Command::Import(args) => convert::import(registry, &args),
+        Command::Convert(args) => return convert::run(registry, &args),
+        Command::Engines(args) => engines::run(registry, &args),
         Command::Certify(args) => return certify::run(registry, &args),
     };
     match done {

@@ -1,8 +1,16 @@
 //! Which engines there are, by name.
+//!
+//! ```text
+//! EngineEntry   what a binary knows of an engine before it opens it
+//! Registry      the entries of a binary: those of this repository, then those that others add
+//!    └─ open    EngineSetup ──► Arc<dyn Engine>, or a refusal that says what is possible
+//! ```
 
-use broker_api::Engine;
+use broker_api::{Durability, Engine};
 use broker_conformance::Level;
+use broker_kv::{DumpKeys, DumpVisit};
 use broker_runtime::RuntimeOptions;
+use broker_runtime::settings::Setting;
 use engine_memory::MemoryDisk;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +18,12 @@ use std::sync::Arc;
 
 /// Why an engine could not be opened.
 pub type EngineFailure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Shows the keys of an engine; see [`broker_kv::dump_keys`].
+pub type DumpEngine = fn(&EngineSetup, &DumpKeys, &mut DumpVisit<'_>) -> Result<(), EngineFailure>;
+
+/// Opens an engine.
+pub type OpenEngine = fn(&EngineSetup) -> Result<Arc<dyn Engine>, EngineFailure>;
 
 /// What an engine is opened with.
 #[derive(Debug, Clone)]
@@ -42,17 +56,71 @@ impl EngineSetup {
     }
 }
 
+/// What an engine keeps in a device's folder. By this a device's [owner](crate::ownership) is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDevice {
+    /// Nothing: its stores are elsewhere.
+    Nothing,
+    /// These folders of Swift's. No marker is written beside them.
+    Swift(&'static [&'static str]),
+    /// These folders of its own, and the marker of Apus.
+    Folders(&'static [&'static str]),
+}
+
 /// An engine that configuration can choose.
+///
+/// # Examples
+/// ```
+/// use apus::{EngineEntry, EngineFailure, EngineSetup, OnDevice, Registry};
+/// # fn open(_: &EngineSetup) -> Result<std::sync::Arc<dyn broker_api::Engine>, EngineFailure> {
+/// #     Err("a sketch".into())
+/// # }
+///
+/// let mut registry = Registry::built_in();
+/// registry.register(EngineEntry {
+///     summary: "rows on my store",
+///     on_device: OnDevice::Folders(&["my-store"]),
+///     ..EngineEntry::new("mine", open)
+/// });
+/// assert!(registry.find("mine").is_ok());
+/// ```
 #[derive(Clone, Copy)]
 pub struct EngineEntry {
     /// Its name in `engine = NAME`.
     pub name: &'static str,
     /// What it is for, in a few words.
     pub summary: &'static str,
+    /// What acknowledged writes can be made to survive, the default first.
+    pub durability: &'static [Durability],
     /// The levels of conformance that it claims beside core.
     pub claims: &'static [Level],
-    /// Opens it.
-    pub open: fn(&EngineSetup) -> Result<Arc<dyn Engine>, EngineFailure>,
+    /// The settings of its section, `[engine:NAME]`.
+    pub settings: &'static [Setting],
+    /// What it keeps in a device's folder.
+    pub on_device: OnDevice,
+    /// Its report of the conformance suite, as JSON, if it comes with one.
+    pub report: Option<&'static str>,
+    /// Opens it. Settings that it does not know must be refused.
+    pub open: OpenEngine,
+    /// Shows its keys, for `apus dump-keys`; engines over `broker-kv` have this for a line.
+    pub dump: Option<DumpEngine>,
+}
+
+impl EngineEntry {
+    /// An engine that claims nothing beyond core, has no settings and keeps nothing on devices.
+    pub const fn new(name: &'static str, open: OpenEngine) -> Self {
+        Self {
+            name,
+            summary: "",
+            durability: &[Durability::Process],
+            claims: &[],
+            settings: &[],
+            on_device: OnDevice::Nothing,
+            report: None,
+            open,
+            dump: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for EngineEntry {
@@ -61,6 +129,17 @@ impl std::fmt::Debug for EngineEntry {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// An engine of this repository that a binary may have been built without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for, in a few words.
+    pub summary: &'static str,
+    /// How to build a binary that has it.
+    pub how: &'static str,
 }
 
 /// Why a chosen engine is refused.
@@ -72,6 +151,16 @@ pub enum RegistryError {
         /// The name that was asked for.
         name: String,
         /// All names.
+        known: String,
+    },
+    /// The engine exists, but not in this binary.
+    #[error("this binary was built without the engine {name:?}; {how}, or choose one of: {known}")]
+    LeftOut {
+        /// Its name.
+        name: String,
+        /// How to build one that has it.
+        how: &'static str,
+        /// All names that this binary has.
         known: String,
     },
     /// The engine does not open with this setup.
@@ -92,51 +181,6 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The engines of this repository.
-    pub fn built_in() -> Self {
-        let mut registry = Self::default();
-        registry.register(EngineEntry {
-            name: "sqlite",
-            summary: "Swift's own files; the default",
-            claims: &[
-                Level::Replication,
-                Level::Reclaim,
-                Level::Concurrent,
-                Level::Durable,
-            ],
-            open: |setup| {
-                let mut options = engine_sqlite::SqliteOptions::from_settings(&setup.settings)?;
-                options.devices.clone_from(&setup.devices);
-                options.mount_check = setup.mount_check;
-                options.db_preallocation = setup.db_preallocation;
-                Ok(engine_sqlite::open(options, &setup.runtime)?)
-            },
-        });
-        registry.register(EngineEntry {
-            name: "memory",
-            summary: "the reference; forgets everything at exit",
-            claims: &[Level::Replication, Level::Reclaim, Level::Concurrent],
-            open: |setup| Ok(engine_memory::open(&setup.memory, &setup.runtime)?),
-        });
-        registry.register(EngineEntry {
-            name: "sled",
-            summary: "pure Rust, experimental",
-            claims: &[
-                Level::Replication,
-                Level::Reclaim,
-                Level::Concurrent,
-                Level::Durable,
-            ],
-            open: |setup| {
-                let mut options = engine_sled::SledOptions::from_settings(&setup.settings)?;
-                options.devices.clone_from(&setup.devices);
-                options.mount_check = setup.mount_check;
-                Ok(engine_sled::open(options, &setup.runtime)?)
-            },
-        });
-        registry
-    }
-
     /// Adds an engine, or replaces the one of the same name.
     pub fn register(&mut self, entry: EngineEntry) {
         self.entries.retain(|known| known.name != entry.name);
@@ -148,28 +192,40 @@ impl Registry {
         &self.entries
     }
 
+    /// The engines of this repository that are not among them.
+    pub fn left_out(&self) -> impl Iterator<Item = &'static LeftOut> {
+        let registered = |left_out: &LeftOut| self.entries.iter().any(|e| e.name == left_out.name);
+        crate::built_in::OPTIONAL
+            .iter()
+            .filter(move |left_out| !registered(left_out))
+    }
+
     /// Finds an engine by name.
     ///
     /// # Errors
-    /// [`RegistryError::Unknown`] lists the names there are.
+    /// [`RegistryError::Unknown`] lists the names there are; [`RegistryError::LeftOut`] says how to get
+    /// the engine as well.
     pub fn find(&self, name: &str) -> Result<&EngineEntry, RegistryError> {
-        let entry = self.entries.iter().find(|entry| entry.name == name);
-        entry.ok_or_else(|| RegistryError::Unknown {
-            name: name.to_owned(),
-            known: self
-                .entries
-                .iter()
-                .map(|entry| entry.name)
-                .collect::<Vec<_>>()
-                .join(", "),
+        if let Some(entry) = self.entries.iter().find(|entry| entry.name == name) {
+            return Ok(entry);
+        }
+        let (name, known) = (name.to_owned(), self.names());
+        let left_out = self.left_out().find(|left_out| left_out.name == name);
+        Err(match left_out {
+            Some(LeftOut { how, .. }) => RegistryError::LeftOut { name, how, known },
+            None => RegistryError::Unknown { name, known },
         })
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.entries.iter().map(|entry| entry.name).collect();
+        names.join(", ")
     }
 
     /// Opens an engine by name.
     ///
     /// # Errors
-    /// [`RegistryError::Unknown`] lists the names there are; [`RegistryError::Open`] says what the
-    /// engine does not accept.
+    /// As [`find`](Self::find); [`RegistryError::Open`] says what the engine does not accept.
     pub fn open(&self, name: &str, setup: &EngineSetup) -> Result<Arc<dyn Engine>, RegistryError> {
         let entry = self.find(name)?;
         (entry.open)(setup).map_err(|source| RegistryError::Open {

@@ -8,19 +8,28 @@
 //! ```
 
 use crate::cli::ServeArgs;
+use crate::ownership;
 use crate::privileges;
 use crate::registry::Registry;
 use crate::server::{self, ConfSource, Stage};
 use crate::{Failure, block_on_threads};
 use std::path::{Path, PathBuf};
 use swift_conf::ServerKind;
+use swift_conf::server_conf::DEFAULT_ENGINE;
 
 /// Runs the command until it is told to stop.
 pub(crate) fn run(registry: &Registry, args: &ServeArgs) -> Result<(), Failure> {
-    registry.find(&args.engine)?;
+    if let Some(engine) = &args.engine {
+        registry.find(engine)?;
+    }
     let data = prepare(args)?;
+    let engine = match &args.engine {
+        Some(engine) => engine.clone(),
+        None => ownership::owner(registry, &data.join("devices/sda1"))?
+            .map_or_else(|| DEFAULT_ENGINE.to_owned(), |owner| owner.engine),
+    };
     let conf = |kind, name: &str, port| ConfSource::Text {
-        text: server_conf(&data, name, port, &args.engine),
+        text: server_conf(&data, name, port, &engine),
         name: data.join(format!("etc/{name}-server.conf")),
         kind,
     };

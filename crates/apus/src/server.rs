@@ -7,20 +7,20 @@
 //! ```
 
 use crate::cli::ServerArgs;
+use crate::opened::Engines;
 use crate::privileges::{become_user, set_priority};
-use crate::registry::{EngineSetup, Registry};
+use crate::registry::Registry;
+use crate::routing::Routing;
 use crate::signals::{Asked, Signals};
 use crate::{Failure, chain};
-use broker_api::{Engine, HashPath};
-use broker_http::context::{EngineMap, ServerContext, SyncRealms};
+use broker_api::HashPath;
+use broker_http::context::{ServerContext, SyncRealms};
 use broker_http::filters::Pipeline;
 use broker_http::log::{
     LogLayer, LogSink, LogSinkOptions, Logged, RequestLog, Statsd, StatsdOptions, Target,
 };
 use broker_http::transport::{Bind, Options, ReloadHandle, Server, bind, raise_open_files};
 use broker_http::{AccountServer, App, ContainerServer, Request, Response};
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +28,6 @@ use swift_conf::{ServerConf, ServerKind, SwiftConf};
 use tokio::sync::watch;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-
-/// Files that one store of the hungriest engine keeps open: SQLite's database, directory, lock and
-/// pending file, for a writer and two readers.
-const FILES_OF_A_STORE: u64 = 12;
 
 /// How long the last log lines may take at the end.
 const LOG_FLUSH: Duration = Duration::from_secs(1);
@@ -65,6 +61,10 @@ pub(crate) fn run(registry: &Registry, kind: ServerKind, args: &ServerArgs) -> R
     let source = ConfSource::File(args.conf.clone(), kind);
     if args.test_config {
         let stage = Stage::prepare(registry, source, true)?;
+        stage
+            .warnings
+            .iter()
+            .for_each(|text| eprintln!("apus: {text}"));
         println!("{} can be used", stage.conf.source.display());
         return Ok(());
     }
@@ -90,30 +90,19 @@ pub(crate) struct Stage {
     statsd: Statsd,
     options: Options,
     engines: Engines,
-}
-
-/// Engines that are open, by name. A reload keeps those whose setup did not change: an engine holds
-/// its stores, and two of a kind must not work on the same devices.
-type Engines = BTreeMap<String, (EngineKey, Arc<dyn Engine>)>;
-
-/// What an engine was opened with, as far as configuration can change it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct EngineKey {
-    devices: PathBuf,
-    mount_check: bool,
-    db_preallocation: bool,
-    settings: BTreeMap<String, String>,
+    routing: Routing,
+    warnings: Vec<String>,
 }
 
 impl Stage {
-    /// Reads the configuration and opens the engines that it names. The log goes where the
-    /// configuration says, or to standard error.
+    /// Reads the configuration, opens the engines that it names, and sees that they may use the devices
+    /// that are there. The log goes where the configuration says, or to standard error.
     pub(crate) fn prepare(
         registry: &Registry,
         source: ConfSource,
         log_to_stderr: bool,
     ) -> Result<Self, Failure> {
-        Self::prepare_with(registry, source, log_to_stderr, &Engines::new())
+        Self::prepare_with(registry, source, log_to_stderr, &Engines::default())
     }
 
     fn prepare_with(
@@ -131,16 +120,20 @@ impl Stage {
             )));
         }
         let swift = SwiftConf::load(&conf.swift_dir)?;
-        let engines = open_engines(registry, &conf, open)?;
-        let context = Arc::new(context(&conf, &swift, &engines)?);
+        let refused =
+            |problem: String| Failure::new(format!("{}: {problem}", conf.source.display()));
+        let mut warnings = Vec::new();
+        let engines = Engines::open(registry, &conf, open, &mut warnings)?;
+        let routing = engines.routing(registry, &conf)?;
+        let owned = routing.check_present();
+        owned.map_err(|error| refused(chain(&error)))?;
+        let context = Arc::new(context(&conf, &swift, routing.clone()));
         let server = match conf.kind {
             ServerKind::Account => AnyServer::Account(AccountServer::new(context)),
             ServerKind::Container => AnyServer::Container(ContainerServer::new(context)),
         };
         let options = Options::from_conf(&conf, &swift.constraints);
         let (log, statsd) = (open_log(&conf, log_to_stderr)?, open_statsd(&conf)?);
-        let refused =
-            |problem: String| Failure::new(format!("{}: {problem}", conf.source.display()));
         let request_log = RequestLog::from_conf(&conf.log, log.clone());
         let request_log = request_log.map_err(|error| refused(chain(&error)))?;
         let server = Logged::new(server, request_log, statsd.clone());
@@ -155,7 +148,17 @@ impl Stage {
             statsd,
             options,
             engines,
+            routing,
+            warnings,
         })
+    }
+
+    /// Makes the devices that are there the engines' own, and logs what was found on the way.
+    fn take_over_devices(&self) {
+        self.warnings
+            .iter()
+            .for_each(|text| tracing::warn!("{text}"));
+        self.routing.settle_present();
     }
 }
 
@@ -184,67 +187,12 @@ fn log_events_to(log: &LogSink) {
     let _ = subscriber.try_init();
 }
 
-fn open_engines(
-    registry: &Registry,
-    conf: &ServerConf,
-    open: &Engines,
-) -> Result<Engines, Failure> {
-    let mut engines = Engines::new();
-    for name in conf.engines.used() {
-        if engines.contains_key(name) {
-            continue;
-        }
-        let key = EngineKey {
-            devices: conf.devices.clone(),
-            mount_check: conf.mount_check,
-            db_preallocation: conf.db_preallocation && !conf.disable_fallocate,
-            settings: conf.engines.settings_of(name),
-        };
-        let engine = match open.get(name) {
-            Some((known, engine)) if *known == key => Arc::clone(engine),
-            _ => registry.open(name, &setup(&key)).map_err(|error| {
-                Failure::new(format!("{}: {}", conf.source.display(), chain(&error)))
-            })?,
-        };
-        engines.insert(name.to_owned(), (key, engine));
-    }
-    Ok(engines)
-}
-
-fn setup(key: &EngineKey) -> EngineSetup {
-    let mut setup = EngineSetup::new(&key.devices);
-    setup.mount_check = key.mount_check;
-    setup.db_preallocation = key.db_preallocation;
-    setup.settings.clone_from(&key.settings);
-    let stores = setup.runtime.open_stores;
-    setup.runtime.open_stores = stores.min(stores_that_fit(raise_open_files()));
-    setup
-}
-
-/// How many stores fit below the open file limit, in the quarter that connections leave to them.
-fn stores_that_fit(open_files: u64) -> NonZeroUsize {
-    let stores = usize::try_from(open_files / 4 / FILES_OF_A_STORE).unwrap_or(usize::MAX);
-    NonZeroUsize::new(stores).unwrap_or(NonZeroUsize::MIN)
-}
-
-fn context(
-    conf: &ServerConf,
-    swift: &SwiftConf,
-    engines: &Engines,
-) -> Result<ServerContext, Failure> {
-    let engine = |name: &str| {
-        let found = engines.get(name).map(|(_, engine)| Arc::clone(engine));
-        found.ok_or_else(|| Failure::new(format!("the engine {name:?} is not open")))
-    };
-    let mut map = EngineMap::single(engine(&conf.engines.default)?);
-    for (device, name) in &conf.engines.per_device {
-        map.per_device.insert(device.clone(), engine(name)?);
-    }
+fn context(conf: &ServerConf, swift: &SwiftConf, engine: Routing) -> ServerContext {
     let (prefix, suffix) = (
         swift.hash_path_prefix.clone(),
         swift.hash_path_suffix.clone(),
     );
-    let mut context = ServerContext::new(map, HashPath::new(prefix, suffix));
+    let mut context = ServerContext::new(Arc::new(engine), HashPath::new(prefix, suffix));
     context.policies = Arc::new(swift.policies.clone());
     context.constraints = swift.constraints.clone();
     context.fallocate_reserve = conf.fallocate_reserve;
@@ -259,7 +207,7 @@ fn context(
         let realms = conf.swift_dir.join("container-sync-realms.conf");
         context.realms = SyncRealms::file(&realms);
     }
-    Ok(context)
+    context
 }
 
 /// Either server, so that one transport type serves both.
@@ -300,6 +248,7 @@ impl Running {
         let source = self.source.clone();
         match Stage::prepare_with(registry, source, self.log_to_stderr, &self.engines) {
             Ok(stage) => {
+                stage.take_over_devices();
                 self.handle.reload(stage.app, stage.options);
                 self.engines = stage.engines;
                 self.log = stage.log;
@@ -327,6 +276,7 @@ pub(crate) async fn run_stages(registry: &Registry, stages: Vec<Stage>) -> Resul
                 listen.bind_ip, listen.bind_port
             ))
         })?;
+        stage.take_over_devices();
         let server = Server::new(stage.app, stage.options);
         servers.push(Running {
             source: stage.source,
@@ -356,17 +306,4 @@ pub(crate) async fn run_stages(registry: &Registry, stages: Vec<Stage>) -> Resul
         server.statsd.flush(LOG_FLUSH);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A failure would mean that a node with a low limit runs out of files as soon as it is busy.
-    #[test]
-    fn open_stores_fit_below_the_open_file_limit() {
-        assert_eq!(stores_that_fit(0).get(), 1);
-        assert_eq!(stores_that_fit(1024).get(), 21);
-        assert!(stores_that_fit(u64::MAX).get() > 1_000_000);
-    }
 }

@@ -40,8 +40,8 @@ pub enum Initialized {
 /// [`ReadOnly`](crate::ErrorKind::ReadOnly) when the broker skips commits.
 ///
 /// # Contract
-/// - ABSENT-1: an absent store does not exist and has no facts; everything else on it fails with
-///   `NotFound`, nothing applied.
+/// - ABSENT-1: an absent store does not exist and has no facts; everything else on it but making it
+///   fails with `NotFound`, nothing applied.
 /// - READONLY-1: a broker that skips commits refuses every mutation, nothing applied, and reads.
 /// - CONCUR-1: each mutation is atomic; a reader sees all of a batch or none, and facts that fit.
 /// - CONCUR-2: no acknowledged write of concurrent writers is lost.
@@ -143,6 +143,6 @@ pub trait Broker: Debug + Send + Sync + 'static {
     /// The operations that replication needs.
     fn replicate(&self) -> &dyn Replicate;
 
-    /// Whole-store export and import, where the engine has it.
+    /// Restoring whole stores, where the engine can.
     fn snapshot(&self) -> Option<&dyn Snapshot>;
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// The result of a broker operation.
@@ -29,6 +30,16 @@ pub enum ErrorKind {
     Unsupported,
     /// A defect of the engine: report it.
     Internal,
+}
+
+/// What a failure of the operating system is: a device without room, or anything else.
+impl From<&io::Error> for ErrorKind {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+            _ => ErrorKind::Io,
+        }
+    }
 }
 
 /// Whether a failed operation may have changed the store.
@@ -81,6 +92,12 @@ impl Error {
     /// The error for a store that does not exist.
     pub fn not_found() -> Self {
         Self::new(ErrorKind::NotFound, "the store does not exist")
+    }
+
+    /// The error for a failure of the operating system, with words for what was tried:
+    /// "cannot read sda1".
+    pub fn io(message: impl Into<String>, source: io::Error) -> Self {
+        Self::new(ErrorKind::from(&source), message).caused_by(source)
     }
 
     /// Adds what was being done.

@@ -23,6 +23,7 @@ pub mod broker;
 pub mod capability;
 pub mod container;
 pub mod content_type;
+pub mod counting;
 pub mod engine;
 pub mod error;
 pub mod ext;
@@ -42,7 +43,7 @@ pub mod timestamp;
 #[doc = include_str!("../docs/contract.md")]
 pub mod contract {
     /// Version of the contract that this crate describes.
-    pub const VERSION: &str = "1.0";
+    pub const VERSION: &str = "1.1";
 
     /// The text of the contract, with its numbered clauses.
     pub const TEXT: &str = include_str!("../docs/contract.md");
@@ -71,7 +72,7 @@ pub use record::{
 pub use replicate::{Direction, ReclaimAge, Reclaimed, Replicate, SyncPoint};
 pub use rolling_hash::RollingHash;
 pub use sharding::Sharding;
-pub use snapshot::Snapshot;
+pub use snapshot::{Rows, Snapshot, StoreImage, Tally};
 pub use timestamp::{InvalidTimestamp, ObjectTimestamps, Timestamp, TimestampText};
 
 /// Compiles what the README shows.

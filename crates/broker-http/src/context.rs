@@ -1,6 +1,5 @@
-//! What a server is given to work with: engines, cluster facts, limits and a clock.
+//! What a server is given to work with: an engine, cluster facts, limits and a clock.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,30 +29,6 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         let units = u64::try_from(since_epoch.as_micros() / 10).unwrap_or(u64::MAX);
         Timestamp::new(units, 0).unwrap_or_default()
-    }
-}
-
-/// Which engine keeps the stores of which device.
-#[derive(Debug, Clone)]
-pub struct EngineMap {
-    /// The engine of every device that is not named.
-    pub default: Arc<dyn Engine>,
-    /// The engines of the devices that are.
-    pub per_device: BTreeMap<String, Arc<dyn Engine>>,
-}
-
-impl EngineMap {
-    /// One engine for all devices.
-    pub fn single(engine: Arc<dyn Engine>) -> Self {
-        Self {
-            default: engine,
-            per_device: BTreeMap::new(),
-        }
-    }
-
-    /// The engine of a device.
-    pub fn of_device(&self, device: &str) -> &Arc<dyn Engine> {
-        self.per_device.get(device).unwrap_or(&self.default)
     }
 }
 
@@ -130,8 +105,8 @@ fn log_realms(event: &RealmsEvent) {
 /// [`ServerContext::new`] gives Swift's defaults; set the fields that differ.
 #[derive(Debug)]
 pub struct ServerContext {
-    /// The engines.
-    pub engines: EngineMap,
+    /// The engine of all devices; it may itself lead to several.
+    pub engine: Arc<dyn Engine>,
     /// The cluster's secret, which turns names into locations.
     pub hash_path: HashPath,
     /// The storage policies.
@@ -158,10 +133,10 @@ pub struct ServerContext {
 }
 
 impl ServerContext {
-    /// Swift's defaults around the given engines and cluster secret: one policy, system clock.
-    pub fn new(engines: EngineMap, hash_path: HashPath) -> Self {
+    /// Swift's defaults around the given engine and cluster secret: one policy, system clock.
+    pub fn new(engine: Arc<dyn Engine>, hash_path: HashPath) -> Self {
         Self {
-            engines,
+            engine,
             hash_path,
             policies: Arc::new(Policies::legacy()),
             constraints: Constraints::default(),

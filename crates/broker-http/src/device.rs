@@ -23,12 +23,7 @@ pub(crate) async fn check(context: &ServerContext, device: &str) -> Result<Room,
     if !device.bytes().all(is_name) {
         return Err(response::no_room(device).into());
     }
-    match context
-        .engines
-        .of_device(device)
-        .device_health(device)
-        .await
-    {
+    match context.engine.device_health(device).await {
         Ok(DeviceHealth::Ready {
             free_bytes,
             total_bytes,
@@ -38,7 +33,7 @@ pub(crate) async fn check(context: &ServerContext, device: &str) -> Result<Room,
         }),
         Ok(DeviceHealth::Absent) => Err(response::no_room(device).into()),
         Err(error) if error.kind() == ErrorKind::Io => {
-            tracing::error!(%error, "cannot tell the condition of device {device}");
+            tracing::error!(%error, cause = status::cause(&error), "device {device} cannot be used");
             Err(response::no_room(device).into())
         }
         Err(error) => Err(status::refuse(&error, device)),

@@ -15,12 +15,12 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use broker_http::{AccountServer, App, EngineMap, ServerContext, body};
+//! use broker_http::{AccountServer, App, ServerContext, body};
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-//! let engines = EngineMap::single(engine_memory::MemoryEngine::open()?);
+//! let engine = engine_memory::MemoryEngine::open()?;
 //! let hash_path = broker_api::HashPath::new("", "secret");
-//! let server = AccountServer::new(Arc::new(ServerContext::new(engines, hash_path)));
+//! let server = AccountServer::new(Arc::new(ServerContext::new(engine, hash_path)));
 //! let request = http::Request::head("/sda1/1/nobody").body(body::empty())?;
 //! assert_eq!(server.handle(request).await.status(), 404);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -51,7 +51,7 @@ mod response;
 pub use account::AccountServer;
 pub use body::{Body, Request, RequestBody, Response};
 pub use container::ContainerServer;
-pub use context::{Clock, EngineMap, SWIFT_VERSION, ServerContext, SyncRealms, SystemClock};
+pub use context::{Clock, SWIFT_VERSION, ServerContext, SyncRealms, SystemClock};
 
 /// Which of Swift's two servers an [`App`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

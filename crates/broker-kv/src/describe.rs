@@ -46,6 +46,14 @@ fn read_entry(key: &[u8], value: &[u8]) -> Option<String> {
             let (kind, partition, hash) = (place.kind, place.partition, place.hash);
             Some(format!("synced {kind}s/{partition}/{hash}"))
         }
+        space::RESTORING => {
+            let place = keys::read_place(key)?;
+            let (kind, partition, hash) = (place.kind, place.partition, place.hash);
+            let number = count(value)?;
+            Some(format!(
+                "being restored {kind}s/{partition}/{hash}: store {number}"
+            ))
+        }
         space::DOOMED => Some(format!(
             "being removed: store {}",
             keys::read_doomed(key)?.0

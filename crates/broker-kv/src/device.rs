@@ -1,5 +1,6 @@
 //! One open database: which stores it has, who uses them, and how they come and go.
 
+use crate::gaps::Gaps;
 use crate::keys::{self, Number, StoreKeys, space};
 use crate::ordered::{Batch, OrderedStore, View, Walk};
 use crate::sync_group::SyncGroup;
@@ -16,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const LAYOUT: u64 = 1;
 
 /// How long removing and quarantining wait for the operations of a store that are going on.
-const REMOVAL_TIMEOUT: Duration = Duration::from_secs(25);
+pub(crate) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Holds a store's only writer.
 pub(crate) type WriterGuard = lock_api::ArcMutexGuard<RawMutex, ()>;
@@ -31,9 +32,16 @@ pub(crate) struct StoreLock {
     /// Readers hold it shared; commits, only while they are applied, alone.
     rows: Arc<RwLock<()>>,
     gone: AtomicBool,
+    /// Where the store is known to hold no keys. Whoever changes them must say so here.
+    pub(crate) gaps: Arc<Gaps>,
 }
 
 impl StoreLock {
+    /// Tells all handles that the store was removed or quarantined.
+    pub(crate) fn set_gone(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
     /// Whether the store was removed or quarantined.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
@@ -105,7 +113,7 @@ pub(crate) struct Device<S: OrderedStore> {
     store: Arc<S>,
     locks: Mutex<Locks>,
     /// The number of the next store; held while one is made.
-    next: Mutex<u64>,
+    pub(crate) next: Mutex<u64>,
     syncs: SyncGroup,
 }
 
@@ -173,15 +181,25 @@ impl<S: OrderedStore> Device<S> {
 
     /// The number of the store that is at a location now.
     pub(crate) fn find(&self, location: &Location) -> Result<Option<Number>> {
-        let found = self.view()?.get(&keys::location(location))?;
+        self.number_at(&keys::location(location))
+    }
+
+    /// The number of a store in the value of a key.
+    pub(crate) fn number_at(&self, key: &[u8]) -> Result<Option<Number>> {
+        let found = self.view()?.get(key)?;
         let read = |value: Vec<u8>| value::read_count(&value, "a location").map(Number);
         found.map(read).transpose()
+    }
+
+    /// The lock of a store.
+    pub(crate) fn lock(&self, number: Number) -> Arc<StoreLock> {
+        self.locks.lock().get(number)
     }
 
     /// Enters the store at a location into use.
     pub(crate) fn enter(&self, location: &Location) -> Result<Option<(Number, Arc<StoreLock>)>> {
         while let Some(number) = self.find(location)? {
-            let lock = self.locks.lock().get(number);
+            let lock = self.lock(number);
             // A removal that was under way shares the lock. One that has ended since does not, but
             // then the location does not have this number any more.
             if self.find(location)? == Some(number) {
@@ -289,14 +307,15 @@ impl<S: OrderedStore> Device<S> {
         let batch = more(number).delete(keys::location(location));
         lock.alone(REMOVAL_TIMEOUT, || {
             self.store.apply(batch)?;
-            lock.gone.store(true, Ordering::Release);
+            lock.set_gone();
             Ok(())
         })?;
         drop(writer);
         Ok(Some(number))
     }
 
-    fn drop_contents(&self, number: Number) -> Result<()> {
+    /// Drops what a doomed store held.
+    pub(crate) fn drop_contents(&self, number: Number) -> Result<()> {
         let contents = StoreKeys(number).contents();
         self.store.drop_range(&contents.start..&contents.end)?;
         self.store.apply(Batch::new().delete(keys::doomed(number)))

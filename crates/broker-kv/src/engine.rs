@@ -11,12 +11,16 @@ use broker_api::{
     ObjectRow, Outcome, PolicyStat, Reported, Result, RollingHash, RowId, StoreInfo, StoreKind,
     Timestamp, TimestampText,
 };
-use broker_runtime::sync::SyncEngine;
+use broker_runtime::sync::{Restore, SyncEngine};
 use broker_runtime::{Adapter, RuntimeOptions};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a database that was just closed may still be held by a thread of its old engine.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a database that is not there is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +52,9 @@ pub trait Devices: Debug + Send + Sync + 'static {
     /// database open until it is dropped itself.
     ///
     /// # Errors
-    /// When the device or the database fails.
+    /// `Busy` when somebody else has the database open. A worker thread of an engine that was just dropped
+    /// may have it for a moment longer, so the call is repeated for a few seconds. When the device or the
+    /// database fails.
     fn open(
         &self,
         device: &str,
@@ -108,7 +114,7 @@ impl<D: Devices> KvEngine<D> {
         if let Some(device) = &*opened {
             return Ok(Some(Arc::clone(device)));
         }
-        let found = self.devices.open(name, kind, presence);
+        let found = self.open_patiently(name, kind, presence);
         let device = found.and_then(|store| store.map(Device::open).transpose());
         match device {
             Ok(Some(device)) => {
@@ -128,7 +134,24 @@ impl<D: Devices> KvEngine<D> {
         }
     }
 
-    fn existing(&self, location: &Location) -> Result<Option<Arc<Device<D::Store>>>> {
+    fn open_patiently(
+        &self,
+        name: &str,
+        kind: StoreKind,
+        presence: Presence,
+    ) -> Result<Option<Arc<D::Store>>> {
+        let patience = Instant::now() + CLOSING_TIMEOUT;
+        loop {
+            match self.devices.open(name, kind, presence) {
+                Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < patience => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    pub(crate) fn existing(&self, location: &Location) -> Result<Option<Arc<Device<D::Store>>>> {
         self.device(location.device(), location.kind(), Presence::Existing)
     }
 
@@ -142,7 +165,7 @@ impl<D: Devices> KvEngine<D> {
     }
 
     /// The database of a device, made when there is none. The device must be there.
-    fn made(&self, location: &Location) -> Result<Arc<Device<D::Store>>> {
+    pub(crate) fn made(&self, location: &Location) -> Result<Arc<Device<D::Store>>> {
         // A device may have been unmounted since it was opened.
         let health = self.devices.health(location.device())?;
         let device = match health {
@@ -293,5 +316,9 @@ impl<D: Devices> SyncEngine for KvEngine<D> {
 
     fn device_health(&self, device: &str) -> Result<DeviceHealth> {
         self.devices.health(device)
+    }
+
+    fn restore(&self) -> Option<&dyn Restore> {
+        Some(self)
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod space {
     pub(crate) const QUARANTINED: u8 = 0x03;
     pub(crate) const DOOMED: u8 = 0x04;
     pub(crate) const SYNCED: u8 = 0x05;
+    pub(crate) const RESTORING: u8 = 0x06;
     pub(crate) const CONTENTS: u8 = 0x10;
 }
 
@@ -76,6 +77,11 @@ pub(crate) fn location(location: &Location) -> Vec<u8> {
 /// All locations of a kind, or those after one.
 pub(crate) fn locations(kind: StoreKind, after: Option<&Location>) -> Range<Vec<u8>> {
     places(space::LOCATION, kind, after)
+}
+
+/// The key under which a store is found that is being restored.
+pub(crate) fn restoring(location: &Location) -> Vec<u8> {
+    place(space::RESTORING, location)
 }
 
 /// The key that puts a container on the list of container sync.
@@ -145,7 +151,7 @@ pub(crate) fn read_place(key: &[u8]) -> Option<Place<'_>> {
     let end = rest.iter().position(|&b| b == 0)?;
     let (hash, number) = rest.get(end + 1..)?.split_at_checked(16)?;
     let number = match (*space, number) {
-        (space::LOCATION | space::SYNCED, []) => None,
+        (space::LOCATION | space::SYNCED | space::RESTORING, []) => None,
         (space::QUARANTINED, number) => Some(Number(u64::from_be_bytes(number.try_into().ok()?))),
         _ => return None,
     };

@@ -1,7 +1,7 @@
 //! What accounts and containers have each for themselves.
 
 use crate::ordered::OrderedStore;
-use crate::row::{container_ref, container_stat, object_ref};
+use crate::row::{container_ref, object_ref};
 use crate::store::KvStore;
 use crate::value::damaged;
 use broker_api::listing::{NameRange, Step};
@@ -118,7 +118,7 @@ impl<S: OrderedStore> ContainerStore for KvStore<S, ObjectRow> {
         let change = self.change()?;
         if let Facts::Container(info) = &mut change.facts {
             info.policy_index = index;
-            container_stat(info, index);
+            info.policy_stat_mut(index);
             change.stat_changed = true;
         }
         Ok(())

@@ -22,6 +22,7 @@
 //! 03 kind partition 00 hash number                      ► a quarantined store: when, why
 //! 04 number                                             ► a store whose contents are being dropped
 //! 05 kind partition 00 hash                             ► on the list of container sync
+//! 06 kind partition 00 hash                             ► number of the store that is being restored here
 //! 10 number 01                                          ► stat record
 //! 10 number 02                                          ► metadata
 //! 10 number 03 place                                    ► incoming sync point
@@ -80,6 +81,9 @@
 //! quarantine   batch: location ──► quarantined entry               no row is read or moved
 //! remove       batch: location ──► doomed entry;  drop the range of the number;  drop the entry
 //!              after a crash in between: the next opening goes on with the doomed entries
+//! restore      batch: restored entry, next number, stat record, metadata, sync points;
+//!              batches: rows and row log, a thousand rows at a time;
+//!              all rows are counted;  batch: restored entry ──► location
 //! ```
 //!
 //! # Transactions
@@ -118,25 +122,34 @@
 //! | sync points | a step for each point | 1 |
 //! | create | 2 gets | 3 |
 //! | quarantine | 2 gets | 2 |
+//! | restore *n* rows | *n* steps over rows and *n* over the log, at the end | 2*n* + 5 |
 //! | remove | 2 gets | 3, and the range |
 //! | stores, synced | 1 seek, *l* steps | |
 
 mod change;
 mod describe;
 mod device;
+mod dump;
 mod engine;
+mod folder;
+mod gaps;
 mod keys;
 mod kinds;
 mod lanes;
 mod memory;
 mod ordered;
+mod restore;
 mod row;
+mod sighted;
 mod store;
 mod sync_group;
+pub mod testing;
 mod value;
 
 pub use describe::describe_entry;
+pub use dump::{DumpKeys, DumpVisit, dump_keys};
 pub use engine::{Devices, KvEngine, Presence, open};
+pub use folder::Folder;
 pub use memory::{MemoryDevices, MemoryOrdered, MemoryView};
 pub use ordered::{Batch, Cursor, Description, OrderedStore, Pair, View, Views, Walk};
 pub use row::Row;

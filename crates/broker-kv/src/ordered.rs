@@ -158,6 +158,12 @@ impl Batch {
         self.changes
     }
 
+    /// The keys that are put.
+    pub(crate) fn puts(&self) -> impl Iterator<Item = &[u8]> {
+        let puts = self.changes.iter().filter(|(_, value)| value.is_some());
+        puts.map(|(key, _)| key.as_slice())
+    }
+
     /// Whether there is nothing to apply.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()

@@ -3,8 +3,8 @@
 use crate::keys::{StoreKeys, read_name, read_signed, section};
 use crate::value::{Reader, Writer, damaged};
 use broker_api::{
-    AccountInfo, AccountPolicyStat, ContainerInfo, ContainerRow, ContainerRowRef, Facts, ObjectRow,
-    ObjectRowRef, PolicyIndex, PolicyStat, Result, RowId, StoreKind,
+    ContainerRow, ContainerRowRef, Facts, ObjectRow, ObjectRowRef, PolicyIndex, Result, RowId,
+    Rows, StoreKind, Tally,
 };
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ impl Row for ContainerRow {}
 
 /// What the key of a row says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RowKey<'a> {
+pub struct RowKey<'a> {
     pub(crate) name: Cow<'a, str>,
     /// Of objects; of containers it is in the value.
     pub(crate) policy: Option<PolicyIndex>,
@@ -76,6 +76,10 @@ pub(crate) mod sealed {
         fn read(tail: &[u8], value: &[u8]) -> Result<Self>;
         /// Adds the row to the facts, or with `sign` -1 takes it out of them.
         fn count(&self, facts: &mut Facts, sign: i64);
+        /// Counts a row.
+        fn tally(key: &RowKey<'_>, value: &[u8], tally: &mut Tally) -> Result<()>;
+        /// Rows of either kind as rows of this one.
+        fn of(rows: &Rows) -> &[Self];
     }
 }
 
@@ -157,15 +161,21 @@ impl Sealed for ObjectRow {
     }
 
     fn count(&self, facts: &mut Facts, sign: i64) {
-        let Facts::Container(info) = facts else {
-            return;
-        };
-        info.store.hash = info.store.hash.toggled(&self.name, &self.created_at);
-        let stat = container_stat(info, self.policy_index);
-        stat.object_count += sign * i64::from(!self.deleted);
-        stat.bytes_used = stat
-            .bytes_used
-            .saturating_add(sign.saturating_mul(self.size));
+        if let Facts::Container(info) = facts {
+            info.count(&self.as_ref(), sign);
+        }
+    }
+
+    fn tally(key: &RowKey<'_>, value: &[u8], tally: &mut Tally) -> Result<()> {
+        tally.object(&object_ref(key, value)?);
+        Ok(())
+    }
+
+    fn of(rows: &Rows) -> &[Self] {
+        match rows {
+            Rows::Objects(rows) => rows,
+            Rows::Containers(_) => &[],
+        }
     }
 }
 
@@ -204,73 +214,43 @@ impl Sealed for ContainerRow {
     }
 
     fn read(tail: &[u8], value: &[u8]) -> Result<Self> {
-        let key = RowKey::read(tail)?;
-        let mut reader = Reader::new(value, "a container row")?;
-        let (row_id, policy_index) = (RowId(reader.number()?), PolicyIndex(reader.number()?));
-        let row = Self {
-            row_id,
-            deleted: key.deleted,
-            name: key.name.into_owned(),
-            put_timestamp: reader.timestamp()?,
-            delete_timestamp: reader.timestamp()?,
-            object_count: reader.number()?,
-            bytes_used: reader.number()?,
-            policy_index,
-        };
-        reader.end()?;
-        Ok(row)
+        read_container(RowKey::read(tail)?, value)
     }
 
     fn count(&self, facts: &mut Facts, sign: i64) {
-        let Facts::Account(info) = facts else { return };
-        info.store.hash = info.store.hash.toggled(&self.name, &self.hash_suffix());
-        let containers = sign * i64::from(!self.deleted);
-        let objects = sign.saturating_mul(self.object_count);
-        let bytes = sign.saturating_mul(self.bytes_used);
-        info.container_count += containers;
-        info.object_count = info.object_count.saturating_add(objects);
-        info.bytes_used = info.bytes_used.saturating_add(bytes);
-        let stat = account_stat(info, self.policy_index);
-        stat.container_count = stat.container_count.map(|count| count + containers);
-        stat.object_count = stat.object_count.saturating_add(objects);
-        stat.bytes_used = stat.bytes_used.saturating_add(bytes);
+        if let Facts::Account(info) = facts {
+            info.count(self, sign);
+        }
+    }
+
+    fn tally(key: &RowKey<'_>, value: &[u8], tally: &mut Tally) -> Result<()> {
+        tally.container(&read_container(key.clone(), value)?);
+        Ok(())
+    }
+
+    fn of(rows: &Rows) -> &[Self] {
+        match rows {
+            Rows::Containers(rows) => rows,
+            Rows::Objects(_) => &[],
+        }
     }
 }
 
-/// The counters of a policy, made when there are none.
-pub(crate) fn container_stat(info: &mut ContainerInfo, index: PolicyIndex) -> &mut PolicyStat {
-    let stats = &mut info.policy_stats;
-    let at = stats
-        .binary_search_by_key(&index, |stat| stat.policy_index)
-        .unwrap_or_else(|at| {
-            let (object_count, bytes_used) = (0, 0);
-            let stat = PolicyStat {
-                policy_index: index,
-                object_count,
-                bytes_used,
-            };
-            stats.insert(at, stat);
-            at
-        });
-    &mut stats[at]
-}
-
-fn account_stat(info: &mut AccountInfo, index: PolicyIndex) -> &mut AccountPolicyStat {
-    let stats = &mut info.policy_stats;
-    let at = stats
-        .binary_search_by_key(&index, |stat| stat.policy_index)
-        .unwrap_or_else(|at| {
-            let (container_count, object_count, bytes_used) = (Some(0), 0, 0);
-            let stat = AccountPolicyStat {
-                policy_index: index,
-                container_count,
-                object_count,
-                bytes_used,
-            };
-            stats.insert(at, stat);
-            at
-        });
-    &mut stats[at]
+fn read_container(key: RowKey<'_>, value: &[u8]) -> Result<ContainerRow> {
+    let mut reader = Reader::new(value, "a container row")?;
+    let (row_id, policy_index) = (RowId(reader.number()?), PolicyIndex(reader.number()?));
+    let row = ContainerRow {
+        row_id,
+        deleted: key.deleted,
+        name: key.name.into_owned(),
+        put_timestamp: reader.timestamp()?,
+        delete_timestamp: reader.timestamp()?,
+        object_count: reader.number()?,
+        bytes_used: reader.number()?,
+        policy_index,
+    };
+    reader.end()?;
+    Ok(row)
 }
 
 #[cfg(test)]

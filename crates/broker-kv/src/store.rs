@@ -13,6 +13,7 @@ use crate::keys::{self, Number, StoreKeys, section};
 use crate::lanes::{Lane, as_str, first_lane, seek_all};
 use crate::ordered::{Cursor, OrderedStore, View, Views, Walk};
 use crate::row::{Row, RowKey, key_of};
+use crate::sighted::Sighted;
 use crate::value::{self, Reader, Writer, damaged};
 use broker_api::listing::{NameRange, Step};
 use broker_api::{
@@ -34,7 +35,7 @@ pub struct KvStore<S: OrderedStore, R: Row> {
     device: Arc<Device<S>>,
     lock: Arc<StoreLock>,
     keys: StoreKeys,
-    transaction: Transaction<S::View>,
+    transaction: Transaction<Sighted<S::View>>,
     rows: PhantomData<fn() -> R>,
 }
 
@@ -90,6 +91,14 @@ fn get(view: &impl View, overlay: &Overlay, key: &[u8]) -> Result<Option<Vec<u8>
     }
 }
 
+/// Writes a row and its entry in the log.
+pub(crate) fn put_row<R: Row>(overlay: &mut Overlay, keys: StoreKeys, row: &R, row_id: RowId) {
+    let key = key_of(keys, row);
+    let logged = Writer::new().bytes(keys::tail(&key)).done();
+    overlay.put(keys.row_log(row_id), logged);
+    overlay.put(key, row.value(row_id));
+}
+
 fn read_facts(view: &impl View, keys: StoreKeys) -> Result<Facts> {
     let stat = view.get(&keys.single(section::STAT))?;
     let stat = stat.ok_or_else(|| damaged("the stat record, which is missing,"))?;
@@ -109,7 +118,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         }
     }
 
-    fn view(&self) -> Result<(&S::View, &Overlay)> {
+    fn view(&self) -> Result<(&Sighted<S::View>, &Overlay)> {
         match &self.transaction {
             Transaction::Read {
                 view, untouched, ..
@@ -119,16 +128,16 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         }
     }
 
-    pub(crate) fn change(&mut self) -> Result<&mut Change<S::View>> {
+    pub(crate) fn change(&mut self) -> Result<&mut Change<Sighted<S::View>>> {
         match &mut self.transaction {
             Transaction::Write(change) => Ok(change),
             _ => Err(no_transaction()),
         }
     }
 
-    fn begin_read(&self, timeout: Duration) -> Result<Transaction<S::View>> {
+    fn begin_read(&self, timeout: Duration) -> Result<Transaction<Sighted<S::View>>> {
         let guard = self.lock.read(timeout)?;
-        let view = self.device.view()?;
+        let view = Sighted::take(&self.lock.gaps, || self.device.view())?;
         let live = self.device.database().describe().views == Views::Live;
         Ok(Transaction::Read {
             view,
@@ -137,9 +146,9 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         })
     }
 
-    fn begin_write(&self, timeout: Duration) -> Result<Transaction<S::View>> {
+    fn begin_write(&self, timeout: Duration) -> Result<Transaction<Sighted<S::View>>> {
         let guard = self.lock.write(timeout)?;
-        let view = self.device.view()?;
+        let view = Sighted::take(&self.lock.gaps, || self.device.view())?;
         Ok(Transaction::Write(Box::new(Change {
             facts: read_facts(&view, self.keys)?,
             view,
@@ -151,7 +160,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         })))
     }
 
-    fn commit_change(&self, change: Change<S::View>) -> Result<()> {
+    fn commit_change(&self, change: Change<Sighted<S::View>>) -> Result<()> {
         let Change {
             mut overlay,
             facts,
@@ -173,10 +182,12 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
             return Ok(());
         }
         let database = self.device.database();
+        let applying = self.lock.gaps.commit(&batch);
         match database.describe().views {
             Views::Snapshot => database.apply(batch)?,
             Views::Live => self.lock.alone(timeout, || database.apply(batch))?,
         }
+        drop(applying);
         // The next writer may go on while this one waits for the sync.
         drop(guard);
         self.device.acknowledge()
@@ -213,10 +224,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         store.max_row = row_id;
         new.count(&mut change.facts, 1);
         change.stat_changed = true;
-        let key = key_of(keys, new);
-        let logged = Writer::new().bytes(keys::tail(&key)).done();
-        change.overlay.put(keys.row_log(row_id), logged);
-        change.overlay.put(key, new.value(row_id));
+        put_row(&mut change.overlay, keys, new, row_id);
         Ok(row_id)
     }
 
@@ -304,6 +312,20 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
                 Some(Step::Seek(bound)) => seek_all(&mut lanes, as_str(&bound))?,
             }
         }
+    }
+
+    /// How many entries the row log has.
+    pub(crate) fn logged(&self) -> Result<u64> {
+        let mut count = 0;
+        let log = self.keys.section(section::ROW_LOG);
+        let Some(mut cursor) = self.cursor(log, Walk::Up)? else {
+            return Ok(count);
+        };
+        while cursor.entry().is_some() {
+            count += 1;
+            cursor.step()?;
+        }
+        Ok(count)
     }
 
     /// Shows tombstones from a name on to `visit` until it answers false.

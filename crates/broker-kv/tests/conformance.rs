@@ -8,6 +8,11 @@ fn main() -> ExitCode {
     Certification::of("memory-kv", |scratch| async move {
         broker_kv::open(scratch.keep(MemoryDevices::default), &Default::default())
     })
-    .claims(&[Level::Replication, Level::Reclaim, Level::Concurrent])
+    .claims(&[
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+        Level::Snapshot,
+    ])
     .run()
 }

@@ -3,7 +3,7 @@
 use crate::ops;
 use crate::pool::Pool;
 use crate::slot::{Accounts, ContainerWrite, Containers, Kind, Op, Reply, Slot, Table, Write};
-use crate::sync::{AccountStore, ContainerStore, Store, SyncEngine};
+use crate::sync::{AccountStore, ContainerStore, Restore, Store, SyncEngine};
 use async_trait::async_trait;
 use broker_api::{
     AccountBroker, AccountInfo, Broker, BrokerOptions, Capabilities, ContainerBroker,
@@ -11,8 +11,8 @@ use broker_api::{
     Direction, Engine, Error, ErrorKind, Facts, Initialized, ListObjects, ListingQuery, Location,
     MergeOptions, MergeTimestamps, MetadataEntry, MetadataLimits, NewAccount, NewContainer,
     ObjectRecord, ObjectRow, ObjectVisitor, Outcome, PolicyIndex, ReclaimAge, Reclaimed,
-    RemoveObjects, Replicate, Result, RowFilter, RowId, Sharding, Snapshot, StoreKind, SyncPoint,
-    Timestamp,
+    RemoveObjects, Replicate, Result, RowFilter, RowId, Rows, Sharding, Snapshot, StoreImage,
+    StoreKind, SyncPoint, Timestamp,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -288,10 +288,7 @@ impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
     }
 
     async fn write(&self, operation: &'static str, op: Op<K::Record, K::Own>) -> Result<Reply> {
-        if self.options.skip_commits {
-            let refused = Error::new(ErrorKind::ReadOnly, "commits not accepted");
-            return Err(refused.on(&self.location).during(operation));
-        }
+        self.refuse_read_only(operation)?;
         let result = match self.slot().write(&self.shared, op, self.options) {
             Ok(receiver) => receiver.await.unwrap_or_else(|_| Err(panicked())),
             Err(error) => Err(error),
@@ -366,7 +363,72 @@ impl<E: SyncEngine, K: Kind<E>> Broker for Handle<E, K> {
     }
 
     fn snapshot(&self) -> Option<&dyn Snapshot> {
-        None
+        self.shared.engine.restore().map(|_| self as &dyn Snapshot)
+    }
+}
+
+#[async_trait]
+impl<E: SyncEngine, K: Kind<E>> Snapshot for Handle<E, K> {
+    async fn begin(&self, image: &StoreImage) -> Result<RowId> {
+        image
+            .check(K::KIND)
+            .map_err(|error| self.refused("begin", error))?;
+        let image = image.clone();
+        self.restore("begin", move |engine, location| {
+            engine.begin(location, &image)
+        })
+        .await
+    }
+
+    async fn add(&self, rows: Rows) -> Result<()> {
+        rows.check(K::KIND)
+            .map_err(|error| self.refused("add", error))?;
+        self.restore("add", move |engine, location| engine.add(location, &rows))
+            .await
+    }
+
+    async fn finish(&self) -> Result<()> {
+        self.restore("finish", |engine, location| engine.finish(location))
+            .await
+    }
+
+    async fn abandon(&self) -> Result<()> {
+        self.restore("abandon", |engine, location| engine.abandon(location))
+            .await
+    }
+}
+
+impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
+    fn refused(&self, operation: &'static str, error: Error) -> Error {
+        error.on(&self.location).during(operation)
+    }
+
+    fn refuse_read_only(&self, operation: &'static str) -> Result<()> {
+        match self.options.skip_commits {
+            false => Ok(()),
+            true => {
+                let refused = Error::new(ErrorKind::ReadOnly, "commits not accepted");
+                Err(self.refused(operation, refused))
+            }
+        }
+    }
+
+    /// Runs a step of restoring on the pool.
+    async fn restore<R: Send + 'static>(
+        &self,
+        operation: &'static str,
+        step: impl FnOnce(&dyn Restore, &Location) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.refuse_read_only(operation)?;
+        let location = self.location.clone();
+        self.in_turn(operation, move |shared, _| match shared.engine.restore() {
+            Some(engine) => step(engine, &location),
+            None => Err(Error::new(
+                ErrorKind::Unsupported,
+                "stores cannot be restored here",
+            )),
+        })
+        .await
     }
 }
 

@@ -10,6 +10,7 @@
 //!                                       ops: what each operation does, over the rules of broker-api
 //! ```
 //!
+//! * [`settings`] is the table of an engine's settings, and reads them;
 //! * [`ops`] turns each operation of the contract into reads and writes of rows;
 //! * [`pool`] owns a fixed number of threads with one bounded queue;
 //! * [`Adapter`] gives each store one writer at a time, commits concurrent writes together, keeps open
@@ -19,6 +20,7 @@ pub mod adapter;
 pub mod device;
 pub mod ops;
 pub mod pool;
+pub mod settings;
 pub mod sync;
 
 mod slot;

@@ -7,9 +7,9 @@
 use broker_api::listing::{NameRange, Step};
 use broker_api::{
     BrokerOptions, Capabilities, ContainerMarks, ContainerRecord, ContainerRow, ContainerRowRef,
-    DeletedFilter, DeviceHealth, Direction, Facts, Initialized, Location, NewAccount, NewContainer,
-    ObjectRecord, ObjectRow, ObjectRowRef, PolicyFilter, PolicyIndex, RemoveObjects, Result,
-    RowFilter, RowId, StoreKind, SyncPoint, TimestampText,
+    DeletedFilter, DeviceHealth, Direction, Error, ErrorKind, Facts, Initialized, Location,
+    NewAccount, NewContainer, ObjectRecord, ObjectRow, ObjectRowRef, PolicyFilter, PolicyIndex,
+    RemoveObjects, Result, RowFilter, RowId, Rows, StoreImage, StoreKind, SyncPoint, TimestampText,
 };
 use std::fmt::Debug;
 
@@ -341,4 +341,58 @@ pub trait SyncEngine: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the question fails.
     fn device_health(&self, device: &str) -> Result<DeviceHealth>;
+
+    /// Restoring whole stores, where the engine can.
+    fn restore(&self) -> Option<&dyn Restore>;
+}
+
+/// Restores whole stores; the synchronous twin of [`Snapshot`](broker_api::Snapshot).
+///
+/// Images and rows have been checked: they are of the location's kind, and numbers ascend. Calls for one
+/// location may come at the same time; the engine lets one after the other through.
+pub trait Restore: Send + Sync {
+    /// As [`Snapshot::begin`](broker_api::Snapshot::begin).
+    ///
+    /// # Errors
+    /// `InvalidInput` when the store exists.
+    fn begin(&self, location: &Location, image: &StoreImage) -> Result<RowId>;
+
+    /// As [`Snapshot::add`](broker_api::Snapshot::add). Memory must not grow with what is there already.
+    ///
+    /// # Errors
+    /// `InvalidInput` when nothing was begun.
+    fn add(&self, location: &Location, rows: &Rows) -> Result<()>;
+
+    /// As [`Snapshot::finish`](broker_api::Snapshot::finish). Memory must not grow with the rows.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the rows do not fit the image, or the store exists.
+    fn finish(&self, location: &Location) -> Result<()>;
+
+    /// As [`Snapshot::abandon`](broker_api::Snapshot::abandon).
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn abandon(&self, location: &Location) -> Result<()>;
+}
+
+/// The refusal to restore where a store is.
+pub fn exists_already() -> Error {
+    Error::new(ErrorKind::InvalidInput, "the store exists already")
+}
+
+/// The refusal of rows or a finish where nothing was begun.
+pub fn not_begun() -> Error {
+    Error::new(ErrorKind::InvalidInput, "nothing is being restored here")
+}
+
+/// The refusal of rows with numbers that the image does not know.
+pub fn above_highest() -> Error {
+    let message = "a row number is above the highest that was ever assigned";
+    Error::new(ErrorKind::InvalidInput, message)
+}
+
+/// The refusal of two rows with one key.
+pub fn same_name_twice() -> Error {
+    Error::new(ErrorKind::InvalidInput, "two rows are of one name")
 }

@@ -1,9 +1,6 @@
 //! What a store holds, and how a row counts.
 
-use broker_api::{
-    AccountInfo, AccountPolicyStat, ContainerInfo, ContainerRow, Direction, Facts, ObjectRow,
-    PolicyIndex, PolicyStat, RowId, SyncPoint,
-};
+use broker_api::{ContainerRow, Direction, Facts, ObjectRow, PolicyIndex, RowId, SyncPoint};
 use std::collections::BTreeMap;
 
 /// Name and, for objects, policy: what there is one row of.
@@ -40,15 +37,9 @@ impl Row for ObjectRow {
     }
 
     fn count(&self, facts: &mut Facts, sign: i64) {
-        let Facts::Container(info) = facts else {
-            return;
-        };
-        info.store.hash = info.store.hash.toggled(&self.name, &self.created_at);
-        let stat = container_stat(info, self.policy_index);
-        stat.object_count += sign * i64::from(!self.deleted);
-        stat.bytes_used = stat
-            .bytes_used
-            .saturating_add(sign.saturating_mul(self.size));
+        if let Facts::Container(info) = facts {
+            info.count(&self.as_ref(), sign);
+        }
     }
 
     fn numbered(&self, row_id: RowId) -> Self {
@@ -78,18 +69,9 @@ impl Row for ContainerRow {
     }
 
     fn count(&self, facts: &mut Facts, sign: i64) {
-        let Facts::Account(info) = facts else { return };
-        info.store.hash = info.store.hash.toggled(&self.name, &self.hash_suffix());
-        let containers = sign * i64::from(!self.deleted);
-        let objects = sign.saturating_mul(self.object_count);
-        let bytes = sign.saturating_mul(self.bytes_used);
-        info.container_count += containers;
-        info.object_count = info.object_count.saturating_add(objects);
-        info.bytes_used = info.bytes_used.saturating_add(bytes);
-        let stat = account_stat(info, self.policy_index);
-        stat.container_count = stat.container_count.map(|count| count + containers);
-        stat.object_count = stat.object_count.saturating_add(objects);
-        stat.bytes_used = stat.bytes_used.saturating_add(bytes);
+        if let Facts::Account(info) = facts {
+            info.count(self, sign);
+        }
     }
 
     fn numbered(&self, row_id: RowId) -> Self {
@@ -98,43 +80,6 @@ impl Row for ContainerRow {
             ..self.clone()
         }
     }
-}
-
-/// The counters of a policy, made when there are none.
-pub(crate) fn container_stat(info: &mut ContainerInfo, index: PolicyIndex) -> &mut PolicyStat {
-    let stats = &mut info.policy_stats;
-    let at = stats
-        .binary_search_by_key(&index, |stat| stat.policy_index)
-        .unwrap_or_else(|at| {
-            stats.insert(
-                at,
-                PolicyStat {
-                    policy_index: index,
-                    object_count: 0,
-                    bytes_used: 0,
-                },
-            );
-            at
-        });
-    &mut stats[at]
-}
-
-fn account_stat(info: &mut AccountInfo, index: PolicyIndex) -> &mut AccountPolicyStat {
-    let stats = &mut info.policy_stats;
-    let at = stats
-        .binary_search_by_key(&index, |stat| stat.policy_index)
-        .unwrap_or_else(|at| {
-            let (container_count, object_count, bytes_used) = (Some(0), 0, 0);
-            let stat = AccountPolicyStat {
-                policy_index: index,
-                container_count,
-                object_count,
-                bytes_used,
-            };
-            stats.insert(at, stat);
-            at
-        });
-    &mut stats[at]
 }
 
 /// A store.

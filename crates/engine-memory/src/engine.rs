@@ -1,14 +1,15 @@
 //! The engine: a map of stores.
 
 use crate::data::{Data, Row};
+use crate::restore::Restoring;
 use crate::store::MemoryStore;
 use broker_api::{
     AccountInfo, BrokerOptions, Capabilities, ContainerInfo, ContainerRow, DbState, DeviceHealth,
     Durability, Engine, Error, Facts, Initialized, Location, NewAccount, NewContainer, ObjectRow,
-    PolicyStat, Reported, Result, RollingHash, RowId, StoreInfo, StoreKind, Timestamp,
+    PolicyStat, Reported, Result, RollingHash, RowId, Rows, StoreInfo, StoreKind, Timestamp,
     TimestampText,
 };
-use broker_runtime::sync::SyncEngine;
+use broker_runtime::sync::{Restore, SyncEngine};
 use broker_runtime::{Adapter, RuntimeOptions};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,8 @@ pub(crate) type Table<R> = Mutex<BTreeMap<Location, Arc<RwLock<Data<R>>>>>;
 struct Tables {
     accounts: Table<ContainerRow>,
     containers: Table<ObjectRow>,
+    restoring_accounts: Restoring<ContainerRow>,
+    restoring_containers: Restoring<ObjectRow>,
     quarantined: Mutex<Vec<(Location, String)>>,
     synced: Mutex<BTreeSet<Location>>,
 }
@@ -50,14 +53,28 @@ impl MemoryDisk {
     }
 }
 
-/// Which table rows of a type are in.
+/// Which tables rows of a type are in.
 pub(crate) trait Kind: Row {
     fn table(disk: &MemoryDisk) -> &Table<Self>;
+    fn restoring(disk: &MemoryDisk) -> &Restoring<Self>;
+    /// Rows of either kind as rows of this one.
+    fn of(rows: &Rows) -> &[Self];
 }
 
 impl Kind for ContainerRow {
     fn table(disk: &MemoryDisk) -> &Table<Self> {
         &disk.tables.accounts
+    }
+
+    fn restoring(disk: &MemoryDisk) -> &Restoring<Self> {
+        &disk.tables.restoring_accounts
+    }
+
+    fn of(rows: &Rows) -> &[Self] {
+        match rows {
+            Rows::Containers(rows) => rows,
+            Rows::Objects(_) => &[],
+        }
     }
 }
 
@@ -65,12 +82,23 @@ impl Kind for ObjectRow {
     fn table(disk: &MemoryDisk) -> &Table<Self> {
         &disk.tables.containers
     }
+
+    fn restoring(disk: &MemoryDisk) -> &Restoring<Self> {
+        &disk.tables.restoring_containers
+    }
+
+    fn of(rows: &Rows) -> &[Self] {
+        match rows {
+            Rows::Objects(rows) => rows,
+            Rows::Containers(_) => &[],
+        }
+    }
 }
 
 /// The reference engine.
 #[derive(Debug)]
 pub struct MemoryEngine {
-    disk: MemoryDisk,
+    pub(crate) disk: MemoryDisk,
 }
 
 impl MemoryEngine {
@@ -294,5 +322,9 @@ impl SyncEngine for MemoryEngine {
             free_bytes: u64::MAX,
             total_bytes: u64::MAX,
         })
+    }
+
+    fn restore(&self) -> Option<&dyn Restore> {
+        Some(self)
     }
 }

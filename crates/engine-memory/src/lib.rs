@@ -14,6 +14,7 @@
 
 mod data;
 mod engine;
+mod restore;
 mod store;
 
 pub use engine::{MemoryDisk, MemoryEngine, open};

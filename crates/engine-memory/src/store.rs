@@ -433,7 +433,7 @@ impl ContainerStore for MemoryStore<ObjectRow> {
     fn set_policy(&mut self, index: PolicyIndex) -> Result<()> {
         if let Facts::Container(info) = &mut self.edit()?.0.facts {
             info.policy_index = index;
-            crate::data::container_stat(info, index);
+            info.policy_stat_mut(index);
         }
         Ok(())
     }

@@ -1,24 +1,20 @@
 //! [`SledDevices`]: where the databases are, and how they are opened.
 
-use crate::error::{Attempt, Failure, OsContext};
-use crate::format::{self, Folder};
+use crate::error::{Failure, OsContext};
 use crate::options::{SledMode, SledOptions};
 use crate::store::SledStore;
 use broker_api::{DeviceHealth, Durability, Engine, Result, StoreKind};
-use broker_kv::{Devices, Presence};
+use broker_kv::{Devices, Folder, Presence};
 use broker_runtime::{RuntimeOptions, device};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// The folder of this engine on a device.
 const FOLDER: &str = "apus-sled";
 
-/// sled's threads may keep a database that was just closed for a moment longer.
-const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the marker of a folder holds. A change of the version of sled or of the folder's layout changes
+/// it; the layout of keys has a version of its own, inside the database.
+const FORMAT: &str = "apus engine-sled, sled 0.34, folder 1";
 
 /// Opens the engine behind the asynchronous contract. Databases are opened when they are first used.
 ///
@@ -47,34 +43,7 @@ impl SledDevices {
         folder
     }
 
-    fn try_open(
-        &self,
-        device: &str,
-        kind: StoreKind,
-        presence: Presence,
-    ) -> Attempt<Option<SledStore>> {
-        if !device::is_name(device) {
-            return Ok(None);
-        }
-        let folder = self.folder(device, kind);
-        let db = folder.join("db");
-        let found = format::look(&folder, &db)?;
-        if found == Folder::Empty {
-            if presence == Presence::Existing {
-                return Ok(None);
-            }
-            fs::create_dir_all(&folder).at("make", &folder)?;
-        }
-        let lock = lock(&folder)?;
-        // Another process may have made it in between.
-        if format::look(&folder, &db)? == Folder::Empty {
-            format::mark(&folder)?;
-        }
-        let db = self.open_db(&db)?;
-        Ok(Some(SledStore::new(db, lock)))
-    }
-
-    fn open_db(&self, path: &Path) -> Attempt<sled::Db> {
+    fn open_db(&self, path: &Path) -> Result<sled::Db> {
         let mode = match self.options.mode {
             SledMode::HighThroughput => sled::Mode::HighThroughput,
             SledMode::LowSpace => sled::Mode::LowSpace,
@@ -85,37 +54,13 @@ impl SledDevices {
             .cache_capacity(self.options.cache_capacity_mb << 20)
             // Every commit is flushed before it is acknowledged.
             .flush_every_ms(None);
-        let patience = Instant::now() + CLOSING_TIMEOUT;
-        loop {
-            match config.open() {
-                // sled cannot lock its file. We hold our own lock, so only what this process closed
-                // itself can be in the way.
-                Err(sled::Error::Io(error))
-                    if error.kind() == std::io::ErrorKind::Other && Instant::now() < patience =>
-                {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                opened => return Ok(opened?),
+        match config.open() {
+            // sled cannot lock its file. We hold our own lock, so only what this process closed itself can
+            // be in the way.
+            Err(sled::Error::Io(error)) if error.kind() == std::io::ErrorKind::Other => {
+                Err(Folder::in_use(path))
             }
-        }
-    }
-}
-
-/// Makes sure that no other process has the database open.
-fn lock(folder: &Path) -> Attempt<fs::File> {
-    let path = folder.join("LOCK");
-    let mut options = fs::OpenOptions::new();
-    let options = options.create(true).truncate(false).write(true);
-    let file = options.open(&path).at("open", &path)?;
-    let patience = Instant::now() + CLOSING_TIMEOUT;
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK) if Instant::now() < patience => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(Errno::WOULDBLOCK) => return Err(Failure::InUse(folder.to_owned())),
-            Err(errno) => return Err(errno).at("lock", &path),
+            opened => Ok(opened.map_err(Failure::from)?),
         }
     }
 }
@@ -137,7 +82,14 @@ impl Devices for SledDevices {
         kind: StoreKind,
         presence: Presence,
     ) -> Result<Option<Arc<SledStore>>> {
-        Ok(self.try_open(device, kind, presence)?.map(Arc::new))
+        if !device::is_name(device) {
+            return Ok(None);
+        }
+        let Some(folder) = Folder::claim(&self.folder(device, kind), FORMAT, presence)? else {
+            return Ok(None);
+        };
+        let db = self.open_db(folder.db())?;
+        Ok(Some(Arc::new(SledStore::new(db, folder))))
     }
 
     fn health(&self, device: &str) -> Result<DeviceHealth> {

@@ -23,18 +23,6 @@ pub(crate) enum Failure {
         "the sled database stopped after a failure; make room or mend the device, then restart"
     )]
     Stopped(ErrorKind),
-    /// Another process uses the database.
-    #[error(
-        "{0} is open in another process; sled serves one process, so a server and its daemons must be one"
-    )]
-    InUse(PathBuf),
-    /// Something else wrote the folder.
-    #[error("{path} is not a database of this engine: {found}; it holds {wanted:?} when it is")]
-    Foreign {
-        path: PathBuf,
-        found: String,
-        wanted: &'static str,
-    },
 }
 
 pub(crate) type Attempt<T> = Result<T, Failure>;
@@ -60,13 +48,6 @@ impl From<sled::Error> for Failure {
     }
 }
 
-fn kind_of(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
-        _ => ErrorKind::Io,
-    }
-}
-
 impl From<Failure> for Error {
     /// Damage is `Io`: it is in the database of all stores, and quarantining one would write to it.
     fn from(failure: Failure) -> Self {
@@ -74,7 +55,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::Sled(error) => {
                 let kind = match &error {
-                    sled::Error::Io(error) => kind_of(error),
+                    sled::Error::Io(error) => ErrorKind::from(error),
                     sled::Error::ReportableBug(_) => ErrorKind::Internal,
                     sled::Error::Unsupported(_) => ErrorKind::Unsupported,
                     _ => ErrorKind::Io,
@@ -87,12 +68,10 @@ impl From<Failure> for Error {
                 let failed = Error::new(kind, message).with_outcome(outcome);
                 failed.caused_by(error)
             }
-            Failure::Os { source, .. } => Error::new(kind_of(&source), message).caused_by(source),
-            Failure::Stopped(kind) => Error::new(kind, message).with_outcome(Outcome::NotApplied),
-            Failure::InUse(_) => {
-                Error::new(ErrorKind::Busy, message).with_outcome(Outcome::NotApplied)
+            Failure::Os { source, .. } => {
+                Error::new(ErrorKind::from(&source), message).caused_by(source)
             }
-            Failure::Foreign { .. } => Error::new(ErrorKind::Unsupported, message),
+            Failure::Stopped(kind) => Error::new(kind, message).with_outcome(Outcome::NotApplied),
         }
     }
 }

@@ -4,19 +4,18 @@
 //!
 //! ```text
 //! <devices>/<device>/apus-sled/<kind>s/
-//!     FORMAT     which sled wrote db/, since sled itself does not notice      format
-//!     LOCK       flock(2): one process at a time                              devices
-//!     db/        sled's files                                                 store
+//!     FORMAT     which sled wrote db/, since sled itself does not notice      broker_kv::Folder
+//!     LOCK       flock(2): one process at a time
+//!     db/        sled's files                                                 devices, store
 //! ```
 
 mod devices;
 mod error;
-mod format;
 mod options;
 mod store;
 
 pub use devices::{SledDevices, open};
-pub use options::{SledMode, SledOptions};
+pub use options::{SETTINGS, SledMode, SledOptions};
 pub use store::{SledStore, SledView};
 
 /// The README, whose samples are tested.

@@ -1,16 +1,31 @@
 //! Options of the engine, as code and as the `[engine:sled]` section of a configuration.
 
-use broker_api::{Error, ErrorKind, Result};
+use broker_api::Result;
+use broker_runtime::settings::{Setting, Settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The settings that a configuration may hold.
-const KNOWN: [&str; 5] = [
-    "cache_capacity_mb",
-    "devices",
-    "durability",
-    "mode",
-    "mount_check",
+/// The settings that a configuration may hold. Where the devices are is no setting of an engine: all
+/// engines of a server have the same.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "cache_capacity_mb",
+        default: "64",
+        values: "a whole number from 1 to 65536",
+        meaning: "sled's page cache for each database, in MiB; sled uses more",
+    },
+    Setting {
+        name: "durability",
+        default: "process",
+        values: "process",
+        meaning: "what an acknowledged write survives; sled can do no more",
+    },
+    Setting {
+        name: "mode",
+        default: "high_throughput",
+        values: "high_throughput or low_space",
+        meaning: "what sled spares; low_space rewrites files sooner",
+    },
 ];
 
 /// The bounds of `cache_capacity_mb`. sled uses about ten times as much when it is written to.
@@ -81,7 +96,7 @@ impl SledOptions {
     /// Reads the settings of a configuration section.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for an unknown setting or a value that is none.
+    /// [`InvalidInput`](broker_api::ErrorKind::InvalidInput) for an unknown setting or a value that is none.
     ///
     /// # Examples
     /// ```
@@ -92,67 +107,26 @@ impl SledOptions {
     /// assert_eq!(options.cache_capacity_mb, 256);
     /// ```
     pub fn from_settings(settings: &BTreeMap<String, String>) -> Result<Self> {
+        let settings = Settings::read("sled", SETTINGS, settings)?;
         let mut options = Self::default();
-        for (key, value) in settings {
-            match key.as_str() {
-                "devices" if !value.is_empty() => options.devices = value.into(),
-                "mount_check" => options.mount_check = boolean(key, value)?,
-                "cache_capacity_mb" => options.cache_capacity_mb = megabytes(key, value)?,
-                "mode" => options.mode = mode(value)?,
-                "durability" => durability(value)?,
-                "devices" => return Err(bad(key, value, "a directory")),
-                _ => return Err(unknown(key)),
-            }
+        if let Some(megabytes) = settings.whole_number("cache_capacity_mb", CACHE_MB)? {
+            options.cache_capacity_mb = megabytes;
         }
-        Ok(options)
+        let modes = [
+            ("high_throughput", SledMode::HighThroughput),
+            ("low_space", SledMode::LowSpace),
+        ];
+        if let Some(mode) = settings.one_of("mode", &modes)? {
+            options.mode = mode;
+        }
+        match settings.text("durability") {
+            None | Some("process") => Ok(options),
+            Some(_) => Err(settings.bad_value(
+                "durability",
+                "process: sled 0.34 does not flush the disk's cache, choose another engine for disk",
+            )),
+        }
     }
-}
-
-fn megabytes(key: &str, value: &str) -> Result<u64> {
-    let number = value
-        .parse()
-        .ok()
-        .filter(|number| CACHE_MB.contains(number));
-    number.ok_or_else(|| bad(key, value, "a whole number from 1 to 65536"))
-}
-
-fn mode(value: &str) -> Result<SledMode> {
-    match value {
-        "high_throughput" => Ok(SledMode::HighThroughput),
-        "low_space" => Ok(SledMode::LowSpace),
-        _ => Err(bad("mode", value, "high_throughput or low_space")),
-    }
-}
-
-fn durability(value: &str) -> Result<()> {
-    match value {
-        "process" => Ok(()),
-        "disk" => Err(bad(
-            "durability",
-            value,
-            "process: sled 0.34 does not flush the disk's cache, choose another engine for more",
-        )),
-        _ => Err(bad("durability", value, "process")),
-    }
-}
-
-fn boolean(key: &str, value: &str) -> Result<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
-        "false" | "0" | "no" | "off" | "f" | "n" => Ok(false),
-        _ => Err(bad(key, value, "true or false")),
-    }
-}
-
-fn bad(key: &str, value: &str, wanted: &str) -> Error {
-    let message = format!("{key} of the sled engine is {value:?}, not {wanted}");
-    Error::new(ErrorKind::InvalidInput, message)
-}
-
-fn unknown(key: &str) -> Error {
-    let known = KNOWN.join(", ");
-    let message = format!("the sled engine has no setting {key:?}; it has {known}");
-    Error::new(ErrorKind::InvalidInput, message)
 }
 
 #[cfg(test)]
@@ -167,24 +141,27 @@ mod tests {
     #[test]
     fn settings_are_read() {
         let read = settings(&[
-            ("devices", "/d"),
-            ("mount_check", "No"),
             ("durability", "process"),
             ("cache_capacity_mb", "8"),
             ("mode", "low_space"),
         ]);
-        let wanted = SledOptions::new("/d")
-            .with_mount_check(false)
+        let wanted = SledOptions::default()
             .with_cache_capacity_mb(8)
             .with_mode(SledMode::LowSpace);
         assert_eq!(read.unwrap(), wanted);
     }
 
     #[test]
+    fn the_table_tells_the_defaults() {
+        let defaults: Vec<_> = SETTINGS.iter().map(|s| (s.name, s.default)).collect();
+        assert_eq!(settings(&defaults).unwrap(), SledOptions::default());
+    }
+
+    #[test]
     fn unknown_settings_are_refused_with_the_known_ones() {
         let error = settings(&[("cash", "1")]).unwrap_err();
-        for known in KNOWN {
-            assert!(error.message().contains(known));
+        for known in SETTINGS {
+            assert!(error.message().contains(known.name));
         }
     }
 
@@ -196,12 +173,11 @@ mod tests {
             ("cache_capacity_mb", "65537"),
             ("mode", "fast"),
             ("durability", "disk"),
-            ("mount_check", "maybe"),
-            ("devices", ""),
+            ("devices", "/elsewhere"),
         ];
         for (key, value) in senseless {
             let error = settings(&[(key, value)]).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{key}");
+            assert_eq!(error.kind(), broker_api::ErrorKind::InvalidInput, "{key}");
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use crate::error::Failure;
 use broker_api::{Durability, Error, ErrorKind, Result};
-use broker_kv::{Batch, Cursor, Description, OrderedStore, Pair, View, Views, Walk};
+use broker_kv::{Batch, Cursor, Description, Folder, OrderedStore, Pair, View, Views, Walk};
 use sled::IVec;
-use std::fs::File;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -14,19 +13,19 @@ const DROP_PAGE: usize = 1000;
 /// An open database.
 #[derive(Debug)]
 pub struct SledStore {
-    // Closed before the lock is let go.
+    // Closed before the folder is let go.
     db: sled::Db,
-    _lock: File,
+    _folder: Folder,
     /// How the first change failed that did. What sled shows in memory after that may be half a batch;
     /// what it finds when it is opened again is whole.
     failed: OnceLock<ErrorKind>,
 }
 
 impl SledStore {
-    pub(crate) fn new(db: sled::Db, lock: File) -> Self {
+    pub(crate) fn new(db: sled::Db, folder: Folder) -> Self {
         Self {
             db,
-            _lock: lock,
+            _folder: folder,
             failed: OnceLock::new(),
         }
     }

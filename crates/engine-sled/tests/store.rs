@@ -5,7 +5,7 @@ use broker_api::{
     BrokerOptions, ErrorKind, HashPath, Initialized, Location, NewContainer, ObjectRecord, Outcome,
     PolicyIndex, Result, StoreKind, Timestamp,
 };
-use broker_kv::KvEngine;
+use broker_kv::{Devices, KvEngine, OrderedStore, Presence, testing};
 use broker_runtime::ops;
 use broker_runtime::sync::{Access, Store, SyncEngine};
 use engine_sled::{SledDevices, SledOptions};
@@ -40,6 +40,32 @@ fn devices() -> (tempfile::TempDir, PathBuf) {
     std::fs::create_dir(dir.path().join("sda1")).unwrap();
     let folder = dir.path().join("sda1/apus-sled/containers");
     (dir, folder)
+}
+
+/// A failure would mean that sled does not do what brokers need of it.
+#[test]
+fn sled_is_an_ordered_store() {
+    for seed in 1..4 {
+        let (dir, _) = devices();
+        let open = || {
+            let options = SledOptions::new(dir.path()).with_mount_check(false);
+            let devices = SledDevices::new(options.with_cache_capacity_mb(8));
+            let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            loop {
+                match devices.open("sda1", StoreKind::Container, Presence::Create) {
+                    // sled's own threads hold a closed database for a moment longer.
+                    Err(error) if error.kind() == ErrorKind::Busy => {
+                        assert!(std::time::Instant::now() < patience, "{error}");
+                    }
+                    opened => return opened.unwrap().unwrap(),
+                }
+            }
+        };
+        testing::check_reopen(open, seed);
+        let store = open();
+        store.drop_range(&[]..&[0xff; 12]).unwrap();
+        testing::check_store(&store, seed);
+    }
 }
 
 /// A failure would mean that a database of another sled version is taken for an empty one.

@@ -10,11 +10,11 @@ use crate::value::Reader;
 use broker_api::listing::{NameRange, Step};
 use broker_api::{
     AccountInfo, AccountPolicyStat, BrokerOptions, ContainerRecord, ContainerRow, ContainerRowRef,
-    Facts, PolicyIndex, Result, RowId, StoreInfo, StoreKind,
+    Facts, PolicyIndex, Result, RowId, Rows, StoreInfo, StoreKind, Tally,
 };
 use broker_runtime::ops;
 use broker_runtime::sync::{AccountStore, Buffered};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 const ROWS: &str = "container";
 const STAT: &str = "account_stat";
@@ -78,6 +78,80 @@ impl Layout for Account {
     }
 
     fn reclaim_more(_: &SqliteStore<Self>, _: &str) -> Attempt<()> {
+        Ok(())
+    }
+
+    fn write_facts(conn: &Connection, facts: &Facts) -> Attempt<()> {
+        let Facts::Account(info) = facts else {
+            return Ok(());
+        };
+        let store = &info.store;
+        conn.execute(
+            "INSERT INTO account_stat (account, created_at, put_timestamp, delete_timestamp,
+                container_count, object_count, bytes_used, hash, id, status, status_changed_at,
+                metadata)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                store.account,
+                store.created_at.as_str(),
+                store.put_timestamp.as_str(),
+                store.delete_timestamp.as_str(),
+                info.container_count,
+                info.object_count,
+                info.bytes_used,
+                store.hash.to_string(),
+                store.id,
+                store.status,
+                store.status_changed_at.as_str(),
+                store.raw_metadata
+            ],
+        )?;
+        let mut insert = conn.prepare(
+            "INSERT INTO policy_stat (storage_policy_index, container_count, object_count,
+                bytes_used) VALUES (?, ?, ?, ?)",
+        )?;
+        for stat in &info.policy_stats {
+            insert.execute(params![
+                stat.policy_index.0,
+                stat.container_count,
+                stat.object_count,
+                stat.bytes_used
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn write_rows(conn: &Connection, rows: &Rows, after: RowId) -> Attempt<()> {
+        let Rows::Containers(rows) = rows else {
+            return Ok(());
+        };
+        let mut insert = conn.prepare_cached(
+            "INSERT INTO container (ROWID, name, put_timestamp, delete_timestamp, object_count,
+                bytes_used, deleted, storage_policy_index) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        for row in rows.iter().filter(|row| row.row_id > after) {
+            insert.execute(params![
+                row.row_id.0,
+                row.name,
+                row.put_timestamp.as_str(),
+                row.delete_timestamp.as_str(),
+                row.object_count,
+                row.bytes_used,
+                row.deleted,
+                row.policy_index.0
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn tally(store: &SqliteStore<Self>, tally: &mut Tally) -> Attempt<()> {
+        let mut rows = store
+            .conn
+            .prepare(&format!("SELECT {} FROM container", store.columns()))?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            tally.container(&owned_row(row)?);
+        }
         Ok(())
     }
 }

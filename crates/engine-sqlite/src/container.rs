@@ -12,11 +12,11 @@ use broker_api::listing::{NameRange, Step};
 use broker_api::{
     BrokerOptions, ContainerInfo, ContainerMarks, DbState, DeletedFilter, Facts, ObjectRecord,
     ObjectRow, ObjectRowRef, PolicyFilter, PolicyIndex, PolicyStat, RemoveObjects, Reported,
-    Result, RowFilter, RowId, StoreKind,
+    Result, RowFilter, RowId, Rows, StoreKind, Tally,
 };
 use broker_runtime::ops;
 use broker_runtime::sync::{Buffered, ContainerStore, ObjectFilter};
-use rusqlite::{ToSql, params};
+use rusqlite::{Connection, ToSql, params};
 
 const ROWS: &str = "object";
 
@@ -116,6 +116,92 @@ impl Layout for Container {
             store.stat()
         );
         store.change(&sql, &[&text]).map(drop)
+    }
+
+    fn write_facts(conn: &Connection, facts: &Facts) -> Attempt<()> {
+        let Facts::Container(info) = facts else {
+            return Ok(());
+        };
+        let (store, reported) = (&info.store, &info.reported);
+        conn.execute(
+            "INSERT INTO container_info (account, container, created_at, put_timestamp,
+                delete_timestamp, reported_put_timestamp, reported_delete_timestamp,
+                reported_object_count, reported_bytes_used, hash, id, status, status_changed_at,
+                metadata, x_container_sync_point1, x_container_sync_point2, storage_policy_index,
+                reconciler_sync_point)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                store.account,
+                info.container,
+                store.created_at.as_str(),
+                store.put_timestamp.as_str(),
+                store.delete_timestamp.as_str(),
+                reported.put_timestamp,
+                reported.delete_timestamp,
+                reported.object_count,
+                reported.bytes_used,
+                store.hash.to_string(),
+                store.id,
+                store.status,
+                store.status_changed_at.as_str(),
+                store.raw_metadata,
+                info.x_container_sync_point1,
+                info.x_container_sync_point2,
+                info.policy_index.0,
+                info.reconciler_sync_point
+            ],
+        )?;
+        let mut insert = conn.prepare(
+            "INSERT INTO policy_stat (storage_policy_index, object_count, bytes_used)
+            VALUES (?, ?, ?)",
+        )?;
+        for stat in &info.policy_stats {
+            insert.execute([stat.policy_index.0, stat.object_count, stat.bytes_used])?;
+        }
+        Ok(())
+    }
+
+    fn write_rows(conn: &Connection, rows: &Rows, after: RowId) -> Attempt<()> {
+        let Rows::Objects(rows) = rows else {
+            return Ok(());
+        };
+        let mut insert = conn.prepare_cached(
+            "INSERT INTO object (ROWID, name, created_at, size, content_type, etag, deleted,
+                storage_policy_index) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        for row in rows.iter().filter(|row| row.row_id > after) {
+            insert.execute(params![
+                row.row_id.0,
+                row.name,
+                row.created_at,
+                row.size,
+                row.content_type,
+                row.etag,
+                row.deleted,
+                row.policy_index.0
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn tally(store: &SqliteStore<Self>, tally: &mut Tally) -> Attempt<()> {
+        let sql = format!("SELECT {} FROM object", store.columns());
+        let mut rows = store.conn.prepare(&sql)?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            let row = Reader::numbered(row, ROWS)?;
+            tally.object(&ObjectRowRef {
+                row_id: RowId(row.number()),
+                name: &row.text(1, "name")?,
+                created_at: &row.text(2, "created_at")?,
+                size: row.integer(3)?,
+                content_type: "",
+                etag: "",
+                deleted: row.integer(6)? != 0,
+                policy_index: PolicyIndex(row.integer(7)?),
+            });
+        }
+        Ok(())
     }
 }
 

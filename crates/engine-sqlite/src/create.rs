@@ -55,17 +55,39 @@ fn try_create(
     let made = make_dirs(&paths.dir)?;
     let temporary = Temporary::new(&paths.dir)?;
     temporary.fill(build)?;
+    let placed = place(&temporary.path, paths, &made, timeout)?;
+    if placed == Initialized::Created {
+        std::mem::forget(temporary);
+    }
+    Ok(placed)
+}
+
+/// Gives a complete and synced file its name, unless a store is there. `made` are the directories that
+/// were made for it.
+fn place(
+    file: &Path,
+    paths: &StorePaths,
+    made: &[PathBuf],
+    timeout: Duration,
+) -> Attempt<Initialized> {
     let _lock = DirLock::take(&paths.dir, timeout)?;
     if paths.exists()? {
         return Ok(Initialized::AlreadyExisted);
     }
-    fs::rename(&temporary.path, &paths.db).at("name", &paths.db)?;
-    std::mem::forget(temporary);
+    fs::rename(file, &paths.db).at("name", &paths.db)?;
     sync_dir(&paths.dir)?;
     for dir in made.iter().filter_map(|dir| dir.parent()) {
         sync_dir(dir)?;
     }
     Ok(Initialized::Created)
+}
+
+/// Moves a complete and synced file from elsewhere on the device to its place, unless a store is there.
+pub(crate) fn move_in(file: &Path, paths: &StorePaths, timeout: Duration) -> Attempt<Initialized> {
+    retrying(|| {
+        let made = make_dirs(&paths.dir)?;
+        place(file, paths, &made, timeout)
+    })
 }
 
 /// Makes a chain of directories, and says which it made.
@@ -84,6 +106,13 @@ pub(crate) fn sync_dir(dir: &Path) -> Attempt<()> {
     opened.sync_all().at("sync", dir)
 }
 
+/// Makes an empty file, of the mode that Swift's databases have.
+pub(crate) fn make_file(path: &Path) -> Attempt<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(path).at("make", path).map(drop)
+}
+
 /// A database under a name that nobody opens; removed when it is dropped.
 struct Temporary {
     path: PathBuf,
@@ -94,9 +123,7 @@ impl Temporary {
     fn new(dir: &Path) -> Attempt<Self> {
         let unique = Uuid::new_v4().simple().to_string();
         let path = dir.join(format!("tmp{}.tmp", &unique[..8]));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        options.open(&path).at("make", &path)?;
+        make_file(&path)?;
         Ok(Self { path })
     }
 

@@ -14,7 +14,7 @@ use broker_api::{
     BrokerOptions, Capabilities, DeviceHealth, Durability, Engine, Initialized, Location,
     NewAccount, NewContainer, Result, StoreKind,
 };
-use broker_runtime::sync::SyncEngine;
+use broker_runtime::sync::{Restore, SyncEngine};
 use broker_runtime::{Adapter, RuntimeOptions, device};
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub fn open(options: SqliteOptions, runtime: &RuntimeOptions) -> Result<Arc<dyn 
 /// Opens Swift's files synchronously. It holds no files itself.
 #[derive(Debug)]
 pub struct SqliteEngine {
-    options: SqliteOptions,
+    pub(crate) options: SqliteOptions,
 }
 
 impl SqliteEngine {
@@ -41,12 +41,12 @@ impl SqliteEngine {
         Self { options }
     }
 
-    fn paths(&self, location: &Location) -> StorePaths {
+    pub(crate) fn paths(&self, location: &Location) -> StorePaths {
         StorePaths::new(&self.options.devices, location)
     }
 
     /// A store must not be made below the mount point of a device that is not mounted.
-    fn require_device(&self, location: &Location) -> Attempt<()> {
+    pub(crate) fn require_device(&self, location: &Location) -> Attempt<()> {
         let path = self.options.devices.join(location.device());
         match !self.options.mount_check || device::is_mounted(&path).at("look at", &path)? {
             true => Ok(()),
@@ -189,5 +189,9 @@ impl SyncEngine for SqliteEngine {
 
     fn device_health(&self, device: &str) -> Result<DeviceHealth> {
         Ok(self.health(device)?)
+    }
+
+    fn restore(&self) -> Option<&dyn Restore> {
+        Some(self)
     }
 }

@@ -90,11 +90,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::Sql(error) => from_sqlite(error),
             Failure::Os { source, .. } => {
-                let kind = match source.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
-                    _ => ErrorKind::Io,
-                };
-                Error::new(kind, message).caused_by(source)
+                Error::new(ErrorKind::from(&source), message).caused_by(source)
             }
             Failure::LockTimeout { .. } | Failure::Replaced => {
                 Error::new(ErrorKind::Busy, message).with_outcome(NotApplied)

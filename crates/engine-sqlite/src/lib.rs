@@ -35,6 +35,7 @@ mod pickle;
 mod preallocate;
 mod records;
 mod replicate;
+mod restore;
 mod schema;
 mod store;
 mod synced;
@@ -44,7 +45,7 @@ mod walk;
 pub use account::Account;
 pub use container::Container;
 pub use engine::{SqliteEngine, open};
-pub use options::SqliteOptions;
+pub use options::{SETTINGS, SqliteOptions};
 pub use store::SqliteStore;
 
 /// The README, whose samples are tested.

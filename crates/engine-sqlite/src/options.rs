@@ -1,11 +1,18 @@
 //! Options of the engine, as code and as the `[engine:sqlite]` section of a configuration.
 
-use broker_api::{Durability, Error, ErrorKind, Result};
+use broker_api::{Durability, Result};
+use broker_runtime::settings::{Setting, Settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The settings that a configuration may hold.
-const KNOWN: [&str; 4] = ["db_preallocation", "devices", "durability", "mount_check"];
+/// The settings that a configuration may hold. Where the devices are is no setting of an engine: all
+/// engines of a server have the same.
+pub const SETTINGS: &[Setting] = &[Setting {
+    name: "durability",
+    default: "process",
+    values: "process or disk",
+    meaning: "what an acknowledged write survives: a crash of the process, or a loss of power",
+}];
 
 /// Where the devices are and how careful the engine is.
 #[non_exhaustive]
@@ -64,7 +71,7 @@ impl SqliteOptions {
     /// Reads the settings of a configuration section.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for an unknown setting or a value that is none.
+    /// [`InvalidInput`](broker_api::ErrorKind::InvalidInput) for an unknown setting or a value that is none.
     ///
     /// # Examples
     /// ```
@@ -75,46 +82,14 @@ impl SqliteOptions {
     /// assert_eq!(options.durability, broker_api::Durability::Disk);
     /// ```
     pub fn from_settings(settings: &BTreeMap<String, String>) -> Result<Self> {
+        let settings = Settings::read("sqlite", SETTINGS, settings)?;
         let mut options = Self::default();
-        for (key, value) in settings {
-            match key.as_str() {
-                "devices" if !value.is_empty() => options.devices = value.into(),
-                "mount_check" => options.mount_check = boolean(key, value)?,
-                "db_preallocation" => options.db_preallocation = boolean(key, value)?,
-                "durability" => options.durability = durability(value)?,
-                "devices" => return Err(bad(key, value, "a directory")),
-                _ => return Err(unknown(key)),
-            }
+        let choices = [("process", Durability::Process), ("disk", Durability::Disk)];
+        if let Some(durability) = settings.one_of("durability", &choices)? {
+            options.durability = durability;
         }
         Ok(options)
     }
-}
-
-fn durability(value: &str) -> Result<Durability> {
-    match value {
-        "process" => Ok(Durability::Process),
-        "disk" => Ok(Durability::Disk),
-        _ => Err(bad("durability", value, "process or disk")),
-    }
-}
-
-fn boolean(key: &str, value: &str) -> Result<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
-        "false" | "0" | "no" | "off" | "f" | "n" => Ok(false),
-        _ => Err(bad(key, value, "true or false")),
-    }
-}
-
-fn bad(key: &str, value: &str, wanted: &str) -> Error {
-    let message = format!("{key} of the sqlite engine is {value:?}, not {wanted}");
-    Error::new(ErrorKind::InvalidInput, message)
-}
-
-fn unknown(key: &str) -> Error {
-    let known = KNOWN.join(", ");
-    let message = format!("the sqlite engine has no setting {key:?}; it has {known}");
-    Error::new(ErrorKind::InvalidInput, message)
 }
 
 #[cfg(test)]
@@ -128,26 +103,20 @@ mod tests {
 
     #[test]
     fn settings_are_read() {
-        let read = settings(&[
-            ("devices", "/d"),
-            ("mount_check", "No"),
-            ("durability", "disk"),
-            ("db_preallocation", "on"),
-        ]);
-        let wanted = SqliteOptions::new("/d")
-            .with_mount_check(false)
-            .with_durability(Durability::Disk)
-            .with_db_preallocation(true);
-        assert_eq!(read.unwrap(), wanted);
+        let wanted = SqliteOptions::default().with_durability(Durability::Disk);
+        assert_eq!(settings(&[("durability", "disk")]).unwrap(), wanted);
     }
 
     #[test]
-    fn unknown_settings_are_refused_with_the_known_ones() {
+    fn the_table_tells_the_defaults() {
+        let defaults: Vec<_> = SETTINGS.iter().map(|s| (s.name, s.default)).collect();
+        assert_eq!(settings(&defaults).unwrap(), SqliteOptions::default());
+    }
+
+    #[test]
+    fn settings_without_a_sense_are_refused() {
         let error = settings(&[("jornal_mode", "wal")]).unwrap_err();
-        for known in KNOWN {
-            assert!(error.message().contains(known));
-        }
-        assert!(settings(&[("mount_check", "maybe")]).is_err());
+        assert!(error.message().contains("durability"));
         assert!(settings(&[("durability", "memory")]).is_err());
     }
 }

@@ -4,6 +4,7 @@
 //! <devices>/<device>/<kind>s/<partition>/<suffix>/<hash>/<hash>.db          one file: served
 //! <devices>/<device>/<kind>s/<partition>/<suffix>/<hash>/<hash>_<epoch>.db  a sharded container
 //! <devices>/<device>/sync_containers/<partition>/<suffix>/<hash>/<hash>.db  link: container sync
+//! <devices>/<device>/tmp/<kind>s-<partition>-<hash>.restoring/<hash>.db     not complete yet
 //! ```
 
 use crate::error::{Attempt, Failure, OsContext};
@@ -33,6 +34,17 @@ impl StorePaths {
     /// The same below the directory that lists what container sync works through.
     pub(crate) fn synced(devices: &Path, location: &Location) -> Self {
         Self::below(SYNC_DIR, devices, location)
+    }
+
+    /// Where the store is put together while it is restored: in the directory for temporary files, into
+    /// which Swift's replicators copy whole databases and where its walkers do not look.
+    pub(crate) fn restoring(devices: &Path, location: &Location) -> Self {
+        let store = Self::new(devices, location);
+        let (kind, partition) = (location.kind(), location.partition());
+        let name = format!("{kind}s-{partition}-{}.restoring", store.hash);
+        let dir = store.device.join("tmp").join(name);
+        let db = dir.join(format!("{}.db", store.hash));
+        Self { dir, db, ..store }
     }
 
     fn below(top: &str, devices: &Path, location: &Location) -> Self {

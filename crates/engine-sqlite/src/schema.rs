@@ -11,8 +11,19 @@ use std::collections::HashSet;
 /// What a trigger says to whoever updates a row in place.
 const NO_UPDATE: &str = "SELECT RAISE(FAIL, 'UPDATE not allowed; DELETE and INSERT');";
 
-/// One table of sync points with the triggers that date its entries.
+/// One table of sync points.
 fn sync_table(table: &str) -> String {
+    format!(
+        "CREATE TABLE {table} (
+            remote_id TEXT UNIQUE,
+            sync_point INTEGER,
+            updated_at TEXT DEFAULT 0
+        );"
+    )
+}
+
+/// The triggers that date the entries of a table of sync points.
+fn sync_triggers(table: &str) -> String {
     let dated = |event: &str, name: &str| {
         format!(
             "CREATE TRIGGER {table}_{name} AFTER {event} ON {table} BEGIN
@@ -20,18 +31,10 @@ fn sync_table(table: &str) -> String {
             END;"
         )
     };
-    format!(
-        "CREATE TABLE {table} (
-            remote_id TEXT UNIQUE,
-            sync_point INTEGER,
-            updated_at TEXT DEFAULT 0
-        );
-        {} {}",
-        dated("INSERT", "insert"),
-        dated("UPDATE", "update")
-    )
+    dated("INSERT", "insert") + &dated("UPDATE", "update")
 }
 
+/// The rows of an account.
 const CONTAINER_TABLE: &str = "
     CREATE TABLE container (
         ROWID INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -42,7 +45,10 @@ const CONTAINER_TABLE: &str = "
         bytes_used INTEGER,
         deleted INTEGER DEFAULT 0,
         storage_policy_index INTEGER DEFAULT 0
-    );
+    );";
+
+/// The index of an account's rows, and the triggers that keep its totals and hash.
+const CONTAINER_INDEX: &str = "
     CREATE INDEX ix_container_deleted_name ON container (deleted, name);
     CREATE TRIGGER container_insert AFTER INSERT ON container BEGIN
         UPDATE account_stat SET
@@ -119,8 +125,9 @@ const OBJECT_TABLE: &str = "
         etag TEXT,
         deleted INTEGER DEFAULT 0,
         storage_policy_index INTEGER DEFAULT 0
-    );
-    CREATE INDEX ix_object_deleted_name ON object (deleted, name);";
+    );";
+
+const OBJECT_INDEX: &str = "CREATE INDEX ix_object_deleted_name ON object (deleted, name);";
 
 /// A container's statistics by policy.
 pub(crate) const CONTAINER_POLICY_STAT: &str = "
@@ -229,14 +236,50 @@ fn no_update(table: &str) -> String {
     format!("CREATE TRIGGER {table}_update BEFORE UPDATE ON {table} BEGIN {NO_UPDATE} END;")
 }
 
-fn sync_tables() -> String {
-    sync_table("outgoing_sync") + &sync_table("incoming_sync")
+/// The tables of a kind of store, without anything that keeps them in step.
+///
+/// Stores that are restored row by row work on these alone, and [`seal`] them at the end.
+pub(crate) fn tables(kind: StoreKind) -> String {
+    let syncs = sync_table("outgoing_sync") + &sync_table("incoming_sync");
+    let rest = match kind {
+        StoreKind::Account => [CONTAINER_TABLE, ACCOUNT_STAT, ACCOUNT_POLICY_STAT].concat(),
+        StoreKind::Container => [
+            OBJECT_TABLE,
+            CONTAINER_POLICY_STAT,
+            CONTAINER_INFO,
+            CONTAINER_STAT_VIEW,
+            SHARD_RANGE,
+        ]
+        .concat(),
+    };
+    syncs + &rest
+}
+
+/// The index of the rows and the triggers that keep hash, counts and dates.
+pub(crate) fn seal(kind: StoreKind) -> String {
+    let syncs = sync_triggers("outgoing_sync") + &sync_triggers("incoming_sync");
+    let rest = match kind {
+        StoreKind::Account => [
+            CONTAINER_INDEX,
+            ACCOUNT_POLICY_TRIGGERS,
+            &no_update("container"),
+        ]
+        .concat(),
+        StoreKind::Container => [
+            OBJECT_INDEX,
+            CONTAINER_POLICY_TRIGGERS,
+            &no_update("object"),
+            &no_update("shard_range"),
+        ]
+        .concat(),
+    };
+    syncs + &rest
 }
 
 /// Makes the tables of an account with its stat row.
 pub(crate) fn create_account(conn: &Connection, new: &NewAccount) -> Attempt<()> {
-    let tables = [&sync_tables(), CONTAINER_TABLE, &no_update("container")].concat();
-    conn.execute_batch(&[&tables, ACCOUNT_POLICY_TRIGGERS, ACCOUNT_STAT].concat())?;
+    conn.execute_batch(&tables(StoreKind::Account))?;
+    conn.execute_batch(&seal(StoreKind::Account))?;
     conn.execute(
         "INSERT INTO account_stat
             (account, created_at, id, put_timestamp, status_changed_at, container_count)
@@ -248,15 +291,13 @@ pub(crate) fn create_account(conn: &Connection, new: &NewAccount) -> Attempt<()>
             new.put_timestamp.as_str()
         ],
     )?;
-    Ok(conn.execute_batch(ACCOUNT_POLICY_STAT)?)
+    Ok(())
 }
 
 /// Makes the tables of a container with its stat row and the statistics of its own policy.
 pub(crate) fn create_container(conn: &Connection, new: &NewContainer) -> Attempt<()> {
-    let tables = [&sync_tables(), OBJECT_TABLE, &no_update("object")].concat();
-    let stats = [CONTAINER_POLICY_TRIGGERS, CONTAINER_POLICY_STAT].concat();
-    conn.execute_batch(&[&tables, &stats, CONTAINER_INFO, CONTAINER_STAT_VIEW].concat())?;
-    conn.execute_batch(&[SHARD_RANGE, &no_update("shard_range")].concat())?;
+    conn.execute_batch(&tables(StoreKind::Container))?;
+    conn.execute_batch(&seal(StoreKind::Container))?;
     conn.execute(
         "INSERT INTO policy_stat (storage_policy_index) VALUES (?)",
         [new.policy_index.0],

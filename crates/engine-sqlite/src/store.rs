@@ -9,8 +9,8 @@ use crate::preallocate::Preallocation;
 use crate::records::NoRecord;
 use crate::schema::{self, Schema};
 use broker_api::{
-    BrokerOptions, Direction, Durability, Error, ErrorKind, Facts, Outcome, Result, RowId,
-    StoreKind, SyncPoint,
+    BrokerOptions, Direction, Durability, Error, ErrorKind, Facts, Outcome, Result, RowId, Rows,
+    StoreKind, SyncPoint, Tally,
 };
 use broker_runtime::sync::{Access, Buffered, StatChange, Store};
 use rusqlite::{Connection, ToSql, params_from_iter};
@@ -44,6 +44,12 @@ pub(crate) trait Layout: Sized + Send + 'static {
     fn upgrade(store: &mut SqliteStore<Self>) -> Attempt<()>;
     /// Removes what else is as old as sync points that are removed.
     fn reclaim_more(store: &SqliteStore<Self>, text: &str) -> Attempt<()>;
+    /// Writes the facts of a store that is being restored into empty tables.
+    fn write_facts(conn: &Connection, facts: &Facts) -> Attempt<()>;
+    /// Writes rows with numbers above `after`, as they are.
+    fn write_rows(conn: &Connection, rows: &Rows, after: RowId) -> Attempt<()>;
+    /// Counts all rows.
+    fn tally(store: &SqliteStore<Self>, tally: &mut Tally) -> Attempt<()>;
 }
 
 /// An open database file of one store; `K` is [`Account`](crate::Account) or

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Level::Replication,
         Level::Reclaim,
         Level::Concurrent,
+        Level::Snapshot,
         Level::Durable,
     ])
     .run()

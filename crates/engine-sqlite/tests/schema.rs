@@ -90,6 +90,51 @@ async fn new_account_has_the_schema_of_swift() {
     assert_same(&dump(&bench.db_of(&account_at())), &recorded("account"));
 }
 
+/// A failure would mean that Swift cannot go on with a store that came from another engine.
+#[tokio::test]
+async fn restored_stores_have_the_schema_of_swift() {
+    use broker_api::{AccountBroker, Broker, ContainerBroker, Facts, StoreImage};
+    let (bench, other) = (Bench::new(), Bench::new());
+    let container = bench
+        .new_container("c")
+        .await
+        .info()
+        .await
+        .unwrap()
+        .unwrap();
+    let account = bench.new_account().await.info().await.unwrap().unwrap();
+    let image = |facts| StoreImage {
+        facts,
+        incoming: Vec::new(),
+        outgoing: Vec::new(),
+    };
+    let broker = other.container("c");
+    let snapshot = broker.snapshot().unwrap();
+    snapshot
+        .begin(&image(Facts::Container(container)))
+        .await
+        .unwrap();
+    snapshot.finish().await.unwrap();
+    let broker = other.account();
+    let snapshot = broker.snapshot().unwrap();
+    snapshot
+        .begin(&image(Facts::Account(account)))
+        .await
+        .unwrap();
+    snapshot.finish().await.unwrap();
+    for (location, kind) in [(container_at("c"), "container"), (account_at(), "account")] {
+        assert_same(&dump(&other.db_of(&location)), &recorded(kind));
+        let (ours, created) = (other.db_of(&location), bench.db_of(&location));
+        let sql = "SELECT name, sql FROM sqlite_master ORDER BY name";
+        let definitions = |db| rows(&Connection::open(db).unwrap(), sql);
+        assert_eq!(
+            definitions(ours),
+            definitions(created),
+            "triggers of {kind}"
+        );
+    }
+}
+
 /// Swift opens files with whatever user it runs as; other modes lock one of the two out.
 #[tokio::test]
 async fn new_database_is_private_to_its_user() {

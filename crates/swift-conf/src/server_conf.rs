@@ -286,7 +286,10 @@ impl EngineChoice {
             }
             match device {
                 None => choice.default = engine.to_owned(),
-                Some("") => return Err(app.bad_value(name, "write engine.DEVICE = NAME")),
+                Some(device) if !is_device_name(device) => {
+                    let advice = "write engine.DEVICE = NAME, with the name of a folder of devices";
+                    return Err(app.bad_value(name, advice));
+                }
                 Some(device) => drop(
                     choice
                         .per_device
@@ -297,6 +300,12 @@ impl EngineChoice {
         choice.settings = read_engine_sections(paste)?;
         Ok(choice)
     }
+}
+
+/// Whether Swift's servers take the name for a device in a request.
+fn is_device_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-~".contains(&b);
+    !matches!(name, "" | "." | "..") && name.bytes().all(plain)
 }
 
 impl Default for EngineChoice {

@@ -286,6 +286,8 @@ fn engines_are_chosen_by_default_and_by_device() {
     for bad in [
         "engine =\n",
         "engine. = x\n",
+        "engine.sda1/.. = x\n",
+        "engine... = x\n",
         "[engine:]\n",
         "[engine:a]\n[engine: a]\n",
     ] {

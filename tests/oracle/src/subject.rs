@@ -6,6 +6,7 @@ use crate::error::Result;
 use broker_api::Engine;
 use broker_runtime::RuntimeOptions;
 use engine_memory::MemoryDisk;
+use engine_rocksdb::RocksdbOptions;
 use engine_sled::SledOptions;
 use engine_sqlite::SqliteOptions;
 use std::path::Path;
@@ -19,6 +20,8 @@ const RECLAIM_PAGE: usize = 7;
 pub enum EngineName {
     /// The reference engine.
     Memory,
+    /// Ordered keys in a RocksDB database.
+    Rocksdb,
     /// Ordered keys in a sled database.
     Sled,
     /// Swift's own files.
@@ -30,6 +33,7 @@ impl EngineName {
     pub fn as_str(self) -> &'static str {
         match self {
             EngineName::Memory => "memory",
+            EngineName::Rocksdb => "rocksdb",
             EngineName::Sled => "sled",
             EngineName::Sqlite => "sqlite",
         }
@@ -84,6 +88,10 @@ pub fn open_engine(name: EngineName, devices: &Path) -> Result<Arc<dyn Engine>> 
     };
     match name {
         EngineName::Memory => Ok(engine_memory::open(&MemoryDisk::new(), &options)?),
+        EngineName::Rocksdb => {
+            let databases = RocksdbOptions::new(devices).with_mount_check(false);
+            Ok(engine_rocksdb::open(databases, &options)?)
+        }
         EngineName::Sled => {
             let databases = SledOptions::new(devices).with_mount_check(false);
             Ok(engine_sled::open(databases, &options)?)

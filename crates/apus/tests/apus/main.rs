@@ -3,4 +3,7 @@
 
 mod commands;
 mod common;
+mod convert;
 mod corruption;
+mod engines;
+mod wire;

@@ -94,11 +94,7 @@ impl Call<'_> {
         let location = self.context.account_location(device, partition, account);
         let location =
             location.ok_or_else(|| Refused::bad_request_plain("Invalid device or partition"))?;
-        Ok(self
-            .context
-            .engines
-            .of_device(device)
-            .account(&location, options))
+        Ok(self.context.engine.account(&location, options))
     }
 
     fn has_trans_id(&self) -> bool {

@@ -122,11 +122,7 @@ impl Call<'_> {
             .context
             .container_location(device, partition, account, container)
             .ok_or_else(|| Refused::bad_request_plain("Invalid device or partition"))?;
-        Ok(self
-            .context
-            .engines
-            .of_device(device)
-            .container(&location, options))
+        Ok(self.context.engine.container(&location, options))
     }
 
     fn policy_index(&self) -> Result<Option<PolicyIndex>, Refused> {

@@ -41,7 +41,7 @@ impl Call<'_> {
         let Some(synced) = info.is_synced()? else {
             return Ok(());
         };
-        let engine = self.context.engines.of_device(self.target.device);
+        let engine = &self.context.engine;
         engine.set_synced(broker.location(), synced).await
     }
 

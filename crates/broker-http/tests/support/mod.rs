@@ -19,8 +19,8 @@ use broker_api::{
     ErrorKind, HashPath, Location, Result, StoreKind, Timestamp,
 };
 use broker_http::{
-    AccountServer, App, Body, Clock, ContainerServer, EngineMap, Request, Response, ServerContext,
-    SyncRealms, body,
+    AccountServer, App, Body, Clock, ContainerServer, Request, Response, ServerContext, SyncRealms,
+    body,
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -120,8 +120,7 @@ pub(crate) struct Servers {
 /// `WEST`.
 pub(crate) fn context() -> ServerContext {
     let engine = Devices(engine_memory::MemoryEngine::open().expect("threads"));
-    let engines = EngineMap::single(Arc::new(engine));
-    let mut context = ServerContext::new(engines, HashPath::new("", "endcap"));
+    let mut context = ServerContext::new(Arc::new(engine), HashPath::new("", "endcap"));
     let gold = Policy {
         is_default: true,
         ..Policy::new(0, "gold")

@@ -7,7 +7,7 @@ use broker_api::{
     PolicyIndex, RemoveObjects, Result, RowFilter, RowId, StoreKind, SyncPoint,
 };
 use broker_runtime::sync::{
-    Access, Buffered, ContainerStore, ObjectFilter, StatChange, Store, SyncEngine,
+    Access, Buffered, ContainerStore, ObjectFilter, Restore, StatChange, Store, SyncEngine,
 };
 use engine_memory::{MemoryDisk, MemoryEngine};
 use std::fmt;
@@ -209,6 +209,10 @@ impl ContainerStore for Container {
 }
 
 impl SyncEngine for Scripted {
+    fn restore(&self) -> Option<&dyn Restore> {
+        None
+    }
+
     type Account = <MemoryEngine as SyncEngine>::Account;
     type Container = Container;
 

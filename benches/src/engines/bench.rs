@@ -1,0 +1,138 @@
+//! What the questions share: an engine on a folder of its own, containers, and figures.
+
+use apus::{EngineSetup, Registry};
+use broker_api::{
+    BrokerOptions, ContainerBroker, Engine, HashPath, Location, MergeOptions, NewContainer,
+    ObjectRecord, PolicyIndex, StoreKind, Timestamp,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// An engine under measurement.
+pub(crate) struct Bench {
+    engine: Option<Arc<dyn Engine>>,
+    name: String,
+    setup: EngineSetup,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new(name: &str, settings: &[String], folder: &Path) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir_in(folder)?;
+        std::fs::create_dir(folder.path().join("sda1"))?;
+        let mut setup = EngineSetup::new(folder.path());
+        for setting in settings {
+            let (key, value) = setting.split_once('=').ok_or("--set takes key=value")?;
+            setup.settings.insert(key.to_owned(), value.to_owned());
+        }
+        let mut bench = Self {
+            engine: None,
+            name: name.to_owned(),
+            setup,
+            _folder: folder,
+        };
+        bench.reopen()?;
+        Ok(bench)
+    }
+
+    /// Closes the engine and opens it again. It opens its databases when they are first used.
+    pub(crate) fn reopen(&mut self) -> Result<(), Failure> {
+        self.engine = None;
+        self.engine = Some(Registry::built_in().open(&self.name, &self.setup)?);
+        Ok(())
+    }
+
+    pub(crate) fn engine(&self) -> Result<&Arc<dyn Engine>, Failure> {
+        self.engine
+            .as_ref()
+            .ok_or_else(|| "the engine is closed".into())
+    }
+
+    pub(crate) fn container(&self, name: &str) -> Result<Arc<dyn ContainerBroker>, Failure> {
+        let location = location(name).ok_or("no location")?;
+        Ok(self
+            .engine()?
+            .container(&location, &BrokerOptions::default()))
+    }
+
+    /// A container that is made here.
+    pub(crate) async fn create(&self, name: &str) -> Result<Arc<dyn ContainerBroker>, Failure> {
+        let container = self.container(name)?;
+        let new = NewContainer {
+            account: "a".into(),
+            container: name.into(),
+            put_timestamp: Timestamp::from_seconds(1).into(),
+            policy_index: PolicyIndex(0),
+            created_at: Timestamp::from_seconds(1),
+            id: "id-sda1".into(),
+        };
+        container.initialize(&new).await?;
+        Ok(container)
+    }
+}
+
+pub(crate) fn location(name: &str) -> Option<Location> {
+    let hash = HashPath::new("", "end").container("a", name);
+    Location::new(StoreKind::Container, "sda1", "7", hash)
+}
+
+pub(crate) fn put(name: String, seconds: u64) -> ObjectRecord {
+    let at = Timestamp::from_seconds(seconds);
+    ObjectRecord::put(
+        name,
+        at,
+        123_456,
+        "image/jpeg",
+        "d41d8cd98f00b204e9800998ecf8427e",
+    )
+}
+
+/// Merges records, so many a commit.
+pub(crate) async fn merge(
+    container: &Arc<dyn ContainerBroker>,
+    records: impl Iterator<Item = ObjectRecord>,
+    group: usize,
+) -> Result<(), Failure> {
+    let mut records = records.peekable();
+    while records.peek().is_some() {
+        let some = records.by_ref().take(group).collect();
+        container.merge_items(some, MergeOptions::default()).await?;
+    }
+    Ok(())
+}
+
+/// Runs work and shows how many it did a second.
+pub(crate) async fn rate(
+    what: &str,
+    count: usize,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let start = Instant::now();
+    work.await?;
+    let rate = count as f64 / start.elapsed().as_secs_f64();
+    println!("  {what:<58} {rate:>10.0} /s");
+    Ok(())
+}
+
+pub(crate) fn show(what: &str, took: Duration) {
+    println!("  {what:<58} {:>10.3} ms", took.as_secs_f64() * 1000.0);
+}
+
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// Resident memory of this process in MiB, now and at its peak.
+pub(crate) fn memory() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        number.unwrap_or_default() / 1024
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}

@@ -1,0 +1,245 @@
+//! [`Sighted`]: a view whose cursors go over the gaps that are known of its store, and find more.
+
+use crate::gaps::{Gap, Gaps, Sight, after, jump, next_gap};
+use crate::ordered::{Cursor, Pair, View, Walk};
+use broker_api::Result;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// After how many steps a walk looks at the clock when it does not time each.
+const STRETCH: u32 = 64;
+
+/// A view of a store with what is known about its gaps.
+#[derive(Debug)]
+pub(crate) struct Sighted<V> {
+    view: V,
+    gaps: Arc<Gaps>,
+    sight: Sight,
+}
+
+impl<V> Sighted<V> {
+    /// Takes a view of the store that has these gaps.
+    pub(crate) fn take(gaps: &Arc<Gaps>, view: impl FnOnce() -> Result<V>) -> Result<Self> {
+        let (view, sight) = gaps.sight(view);
+        Ok(Self {
+            view: view?,
+            gaps: Arc::clone(gaps),
+            sight,
+        })
+    }
+}
+
+impl<V: View> View for Sighted<V> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.view.get(key)
+    }
+
+    fn cursor<'a>(&'a self, range: Range<&[u8]>, walk: Walk) -> Result<Box<dyn Cursor + 'a>> {
+        let (whole, edge) = (
+            range.start.to_vec()..range.end.to_vec(),
+            match walk {
+                Walk::Up => range.start,
+                Walk::Down => range.end,
+            },
+        );
+        let mut skipping = Skipping {
+            view: &self.view,
+            gaps: &self.gaps,
+            sight: self.sight,
+            known: self.gaps.usable(self.sight),
+            range: whole,
+            walk,
+            inner: None,
+            end: Vec::new(),
+            pace: Pace::new(&self.gaps),
+            stood: Vec::new(),
+        };
+        skipping.open(edge.to_vec())?;
+        Ok(Box::new(skipping))
+    }
+}
+
+/// A cursor that has the view's own cursors only where no gap is known, one after the other.
+///
+/// ```text
+/// known gaps   [      )             [         )
+/// cursors              ────────────►           ──────────►
+/// ```
+///
+/// So none of them runs into a gap. Seeking over it would not do: the way to the last key before a gap may
+/// be through deleted keys, and would go on through those of the gap.
+struct Skipping<'a, V> {
+    view: &'a V,
+    gaps: &'a Gaps,
+    sight: Sight,
+    known: Arc<Vec<Gap>>,
+    range: Range<Vec<u8>>,
+    walk: Walk,
+    /// None past the last entry.
+    inner: Option<Box<dyn Cursor + 'a>>,
+    /// Where the inner cursor's range ends in the direction of the walk.
+    end: Vec<u8>,
+    pace: Pace,
+    /// Where a timed step began; kept for its memory.
+    stood: Vec<u8>,
+}
+
+/// Whether the steps of a walk are timed.
+struct Pace {
+    watched: bool,
+    steps: u32,
+    slow: bool,
+    since: Instant,
+}
+
+impl Pace {
+    fn new(gaps: &Gaps) -> Self {
+        Self {
+            watched: gaps.is_watched(),
+            steps: 0,
+            slow: false,
+            since: Instant::now(),
+        }
+    }
+
+    /// Has the steps to come timed when those of this stretch took long together.
+    fn look(&mut self, gaps: &Gaps) {
+        let now = Instant::now();
+        if now - self.since >= 2 * gaps.long() {
+            self.watched = true;
+            self.slow = true;
+            gaps.set_watched(true);
+        }
+        self.since = now;
+    }
+}
+
+impl<V: View> Skipping<'_, V> {
+    /// Goes to the first entry from a place on, in the direction of the walk.
+    fn open(&mut self, mut place: Vec<u8>) -> Result<()> {
+        self.inner = None;
+        loop {
+            if let Some(past) = jump(&self.known, &place, self.walk) {
+                place = past.to_vec();
+            }
+            let end = next_gap(&self.known, &place, self.walk).unwrap_or(&[]);
+            let (start, stop) = match self.walk {
+                Walk::Up if end.is_empty() => (&place[..], &self.range.end[..]),
+                Walk::Up => (&place[..], end.min(&self.range.end)),
+                Walk::Down => (end.max(&self.range.start), &place[..]),
+            };
+            if start >= stop {
+                return Ok(());
+            }
+            self.end = if self.walk == Walk::Up { stop } else { start }.to_vec();
+            let begin = Instant::now();
+            let inner = self.view.cursor(start..stop, self.walk)?;
+            let found = inner.entry().is_some();
+            self.inner = Some(inner);
+            self.arrive(&place, begin.elapsed());
+            if found {
+                return Ok(());
+            }
+            self.inner = None;
+            place.clone_from(&self.end);
+        }
+    }
+
+    /// The inner cursor stands where it came to from a place. When that took long, what is in between is
+    /// remembered to be empty.
+    fn arrive(&mut self, from: &[u8], took: Duration) {
+        if took < self.gaps.long() {
+            return;
+        }
+        self.pace.slow = true;
+        let here = self.inner.as_ref().and_then(|inner| inner.entry());
+        let gap = match (self.walk, here) {
+            (Walk::Up, here) => from.to_vec()..here.map_or(&self.end[..], |(key, _)| key).to_vec(),
+            (Walk::Down, Some((here, _))) => after(here)..from.to_vec(),
+            (Walk::Down, None) => self.end.clone()..from.to_vec(),
+        };
+        self.gaps.learn(gap, self.sight, took);
+    }
+
+    /// Goes on behind the next gap when there is nothing before it.
+    fn settle(&mut self) -> Result<()> {
+        match self
+            .inner
+            .as_ref()
+            .is_some_and(|inner| inner.entry().is_none())
+        {
+            true => self.open(self.end.clone()),
+            false => Ok(()),
+        }
+    }
+
+    fn timed_step(&mut self) -> Result<()> {
+        let Some(inner) = &mut self.inner else {
+            return Ok(());
+        };
+        let mut stood = std::mem::take(&mut self.stood);
+        stood.clear();
+        stood.extend(inner.entry().into_iter().flat_map(|(key, _)| key));
+        if self.walk == Walk::Up {
+            // What is after the key begins here.
+            stood.push(0);
+        }
+        let begin = Instant::now();
+        inner.step()?;
+        self.arrive(&stood, begin.elapsed());
+        self.stood = stood;
+        Ok(())
+    }
+}
+
+impl<V: View> Cursor for Skipping<'_, V> {
+    fn entry(&self) -> Option<Pair<'_>> {
+        self.inner.as_ref()?.entry()
+    }
+
+    fn step(&mut self) -> Result<()> {
+        self.pace.steps += 1;
+        if self.pace.watched {
+            self.timed_step()?;
+        } else if let Some(inner) = &mut self.inner {
+            inner.step()?;
+            if self.pace.steps.is_multiple_of(STRETCH) {
+                self.pace.look(self.gaps);
+            }
+        }
+        self.settle()
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        let here = match self.walk {
+            Walk::Up => key < self.end.as_slice(),
+            Walk::Down => key > self.end.as_slice(),
+        };
+        let Some(inner) = self.inner.as_mut().filter(|_| here) else {
+            return match self.inner.is_some() {
+                true => self.open(key.to_vec()),
+                false => Ok(()),
+            };
+        };
+        let begin = Instant::now();
+        inner.seek(key)?;
+        self.arrive(key, begin.elapsed());
+        self.settle()
+    }
+}
+
+impl<V> Drop for Skipping<'_, V> {
+    /// A walk in which nothing was slow takes the clock away again.
+    fn drop(&mut self) {
+        match self.pace.watched {
+            true if self.pace.steps >= STRETCH && !self.pace.slow => self.gaps.set_watched(false),
+            false if !self.pace.steps.is_multiple_of(STRETCH) => self.pace.look(self.gaps),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "sighted_tests.rs"]
+mod tests;

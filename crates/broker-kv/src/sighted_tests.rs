@@ -1,0 +1,263 @@
+//! Gaps against a plain map: random commits, views of every age, walks of both directions.
+
+use super::*;
+use crate::memory::{MemoryOrdered, MemoryView};
+use crate::ordered::{Batch, OrderedStore};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+type Map = BTreeMap<u8, u8>;
+type Changes = Vec<(u8, Option<u8>)>;
+
+/// What a random history does.
+#[derive(Debug, Clone)]
+enum Act {
+    /// A commit, with views taken in the middle of it.
+    Commit(Changes),
+    /// Taking a view, with a commit in the middle of that: before or after the database's own is taken.
+    Look { commit: Changes, before: bool },
+    /// A walk over a view, of which `commit` is applied after some steps.
+    Walk {
+        view: usize,
+        range: (u8, u8),
+        down: bool,
+        seek: Option<u8>,
+        commit: Option<(usize, Changes)>,
+    },
+}
+
+struct World {
+    store: Arc<MemoryOrdered>,
+    gaps: Arc<Gaps>,
+    now: Map,
+    views: Vec<(Sighted<MemoryView>, Map)>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            store: Arc::default(),
+            gaps: Arc::new(Gaps::with_long(Duration::ZERO)),
+            now: Map::new(),
+            views: Vec::new(),
+        }
+    }
+
+    fn look(&mut self) {
+        let view = Sighted::take(&self.gaps, || self.store.view()).unwrap();
+        self.views.push((view, self.now.clone()));
+    }
+
+    fn commit(&mut self, changes: &Changes) {
+        let gaps = Arc::clone(&self.gaps);
+        let batch: Batch = distinct(changes);
+        let applying = gaps.commit(&batch);
+        self.look();
+        self.store.apply(batch).unwrap();
+        for (key, value) in distinct(changes).into_changes() {
+            match value {
+                Some(value) => self.now.insert(key[0], value[0]),
+                None => self.now.remove(&key[0]),
+            };
+        }
+        self.look();
+        drop(applying);
+    }
+
+    fn look_during(&mut self, changes: &Changes, before: bool) {
+        let gaps = Arc::clone(&self.gaps);
+        let ((view, map), sight) = gaps.sight(|| {
+            if before {
+                self.commit(changes);
+            }
+            let seen = (self.store.view().unwrap(), self.now.clone());
+            if !before {
+                self.commit(changes);
+            }
+            seen
+        });
+        self.views.push((Sighted { view, gaps, sight }, map));
+    }
+}
+
+/// A batch has a key only once; here the last change counts.
+fn distinct(changes: &Changes) -> Batch {
+    let last: BTreeMap<u8, Option<u8>> = changes.iter().copied().collect();
+    let one = |(key, value): (u8, Option<u8>)| (vec![key], value.map(|value| vec![value]));
+    last.into_iter().map(one).collect()
+}
+
+/// Walks a view and shows what it saw, and what it should have.
+fn walk(world: &mut World, act: &Act) -> Option<(Vec<u8>, Vec<u8>)> {
+    let Act::Walk {
+        view,
+        range,
+        down,
+        seek,
+        commit,
+    } = act
+    else {
+        return None;
+    };
+    if world.views.is_empty() {
+        return None;
+    }
+    let at = view % world.views.len();
+    let (sighted, map) = world.views.swap_remove(at);
+    let (low, high) = (range.0.min(range.1), range.0.max(range.1) + 1);
+    let walk = if *down { Walk::Down } else { Walk::Up };
+    let mut cursor = sighted.cursor(&[low]..&[high], walk).unwrap();
+    let inside = |key: u8| (low..high).contains(&key);
+    let ahead = |to: u8, key: u8| if *down { key < to } else { key >= to };
+    let seek = seek.filter(|&to| inside(to) && to > low);
+    let (mut seen, mut steps) = (Vec::new(), 0);
+    if let Some(to) = seek {
+        cursor.seek(&[to]).unwrap();
+    }
+    while let Some((key, _)) = cursor.entry() {
+        seen.push(key[0]);
+        if let Some((when, changes)) = commit
+            && *when == steps
+        {
+            world.commit(changes);
+        }
+        steps += 1;
+        cursor.step().unwrap();
+    }
+    drop(cursor);
+    let wanted = map.keys().copied();
+    let wanted = wanted.filter(|&key| inside(key) && seek.is_none_or(|to| ahead(to, key)));
+    let mut wanted: Vec<u8> = wanted.collect();
+    if *down {
+        wanted.reverse();
+    }
+    world.views.push((sighted, map));
+    Some((seen, wanted))
+}
+
+fn changes() -> impl Strategy<Value = Changes> {
+    vec((1u8..24, any::<Option<u8>>()), 0..8)
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let walk = (
+        any::<usize>(),
+        (1u8..24, 1u8..24),
+        any::<bool>(),
+        proptest::option::of(1u8..24),
+        proptest::option::of((0usize..4, changes())),
+    );
+    let walk = walk.prop_map(|(view, range, down, seek, commit)| Act::Walk {
+        view,
+        range,
+        down,
+        seek,
+        commit,
+    });
+    let look = (changes(), any::<bool>()).prop_map(|(commit, before)| Act::Look { commit, before });
+    prop_oneof![1 => changes().prop_map(Act::Commit), 1 => look, 4 => walk]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// A failure would mean that a listing leaves out rows that are there.
+    #[test]
+    fn walks_see_what_their_view_holds_whatever_gaps_are_known(acts in vec(act(), 1..40)) {
+        let mut world = World::new();
+        for act in &acts {
+            match act {
+                Act::Commit(changes) => world.commit(changes),
+                Act::Look { commit, before } => world.look_during(commit, *before),
+                walked => if let Some((seen, wanted)) = walk(&mut world, walked) {
+                    prop_assert_eq!(seen, wanted);
+                },
+            }
+            world.look();
+            while world.views.len() > 12 {
+                world.views.remove(0);
+            }
+        }
+    }
+}
+
+fn gap_ranges(gaps: &Gaps) -> Vec<Range<Vec<u8>>> {
+    let (_, sight) = gaps.sight(|| ());
+    let usable = gaps.usable(sight);
+    usable.iter().map(|gap| gap.range.clone()).collect()
+}
+
+fn keys(view: &impl View, walk: Walk) -> Vec<u8> {
+    let mut cursor = view.cursor(&[1]..&[100], walk).unwrap();
+    let mut seen = Vec::new();
+    while let Some((key, _)) = cursor.entry() {
+        seen.push(key[0]);
+        cursor.step().unwrap();
+    }
+    seen
+}
+
+/// A failure would mean that listings pay for deletions at their head for ever, or forget them with one put.
+#[test]
+fn what_a_walk_found_empty_is_remembered_until_a_key_comes() {
+    let mut world = World::new();
+    world.commit(&vec![(50, Some(1)), (60, Some(1))]);
+    world.look();
+    let (view, _) = world.views.pop().unwrap();
+    assert_eq!(keys(&view, Walk::Up), [50, 60]);
+    let between = |ranges: &[(&[u8], &[u8])]| -> Vec<Range<Vec<u8>>> {
+        ranges
+            .iter()
+            .map(|(from, to)| from.to_vec()..to.to_vec())
+            .collect()
+    };
+    let all: &[(&[u8], &[u8])] = &[(&[1], &[50]), (&[50, 0], &[60]), (&[60, 0], &[100])];
+    assert_eq!(gap_ranges(&world.gaps), between(all));
+    world.commit(&vec![(20, Some(1)), (60, None)]);
+    let split: &[(&[u8], &[u8])] = &[
+        (&[1], &[20]),
+        (&[20, 0], &[50]),
+        (&[50, 0], &[60]),
+        (&[60, 0], &[100]),
+    ];
+    assert_eq!(gap_ranges(&world.gaps), between(split));
+    world.look();
+    let (view, _) = world.views.pop().unwrap();
+    assert_eq!(keys(&view, Walk::Down), [50, 20]);
+    let joined: &[(&[u8], &[u8])] = &[(&[1], &[20]), (&[20, 0], &[50]), (&[50, 0], &[100])];
+    assert_eq!(gap_ranges(&world.gaps), between(joined));
+}
+
+/// A failure would mean that a container whose head is filled and emptied again and again cannot be listed.
+#[test]
+fn a_gap_that_is_split_and_joined_again_and_again_costs_what_it_did() {
+    let gaps = Gaps::default();
+    let learn = || {
+        let (_, sight) = gaps.sight(|| ());
+        gaps.learn(vec![1]..vec![9], sight, Duration::from_secs(1));
+    };
+    for _ in 0..1000 {
+        learn();
+        drop(gaps.commit(&distinct(&vec![(5, Some(1))])));
+        drop(gaps.commit(&distinct(&vec![(5, None)])));
+    }
+    learn();
+    assert_eq!(gap_ranges(&gaps), [vec![1]..vec![9]]);
+}
+
+/// A failure would mean that a busy container's gaps take memory without a bound, or forget the dearest first.
+#[test]
+fn the_cheapest_gaps_are_forgotten_when_there_are_too_many() {
+    let gaps = Gaps::default();
+    let (_, sight) = gaps.sight(|| ());
+    for number in 0..100u8 {
+        let cost = Duration::from_millis(u64::from(number));
+        gaps.learn(vec![2 * number]..vec![2 * number, 0], sight, cost);
+    }
+    let kept: Vec<u8> = gap_ranges(&gaps)
+        .iter()
+        .map(|range| range.start[0] / 2)
+        .collect();
+    assert_eq!(kept, Vec::from_iter(36..100));
+}

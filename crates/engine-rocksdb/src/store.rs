@@ -1,0 +1,219 @@
+//! RocksDB as an [`OrderedStore`].
+
+use crate::error::Failure;
+use crate::figures::Figures;
+use crate::room::{Growth, Reserve};
+use broker_api::{Durability, Result};
+use broker_kv::{Batch, Cursor, Description, Folder, OrderedStore, Pair, View, Views, Walk};
+use rocksdb::{DB, DBRawIterator, ReadOptions, Snapshot, WriteBatch};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A range of fewer keys is dropped key by key: each range that is deleted as such costs all reads a
+/// little until it is compacted away.
+const FEW_KEYS: usize = 256;
+
+/// An open database.
+#[derive(Debug)]
+pub struct RocksdbStore {
+    // Closed before the folder is let go.
+    db: DB,
+    _folder: Folder,
+    durability: Durability,
+    reserve: Reserve,
+}
+
+impl RocksdbStore {
+    pub(crate) fn new(db: DB, folder: Folder, durability: Durability, reserve: Reserve) -> Self {
+        Self {
+            db,
+            _folder: folder,
+            durability,
+            reserve,
+        }
+    }
+
+    /// What the database says about itself now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn figures(&self) -> Result<Figures> {
+        Ok(Figures::read(&self.db).map_err(Failure::from)?)
+    }
+
+    /// One of RocksDB's properties by its name, such as `rocksdb.stats`; `None` when it has none of it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn property(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.db.property_value(name).map_err(Failure::from)?)
+    }
+
+    /// Waits until everything is in tables and deleted rows are gone from them: for measuring.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn compact(&self) -> Result<()> {
+        self.db.flush().map_err(Failure::from)?;
+        self.db.compact_range::<&[u8], &[u8]>(None, None);
+        Ok(())
+    }
+
+    /// The keys of a range when they are few.
+    fn few_keys(&self, range: Range<&[u8]>) -> Result<Option<Vec<Box<[u8]>>>> {
+        let mut keys = Vec::new();
+        let mut iterator = self.db.raw_iterator_opt(within(range));
+        iterator.seek_to_first();
+        while let Some(key) = iterator.key() {
+            if keys.len() == FEW_KEYS {
+                return Ok(None);
+            }
+            keys.push(key.into());
+            iterator.next();
+        }
+        iterator.status().map_err(Failure::from)?;
+        Ok(Some(keys))
+    }
+}
+
+/// How a range is read.
+fn within(range: Range<&[u8]>) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_iterate_range(range.start..range.end);
+    options
+}
+
+impl OrderedStore for RocksdbStore {
+    type View = RocksdbView;
+
+    fn view(self: &Arc<Self>) -> Result<RocksdbView> {
+        Ok(RocksdbView(Seen::new(Arc::clone(self), |store| {
+            store.db.snapshot()
+        })))
+    }
+
+    fn apply(&self, batch: Batch) -> Result<()> {
+        let mut growth = Growth::default();
+        let mut changes = WriteBatch::default();
+        for (key, value) in batch.into_changes() {
+            match value {
+                Some(value) => {
+                    growth.puts += 1;
+                    changes.put(key, value);
+                }
+                None => {
+                    growth.deletes += 1;
+                    changes.delete(key);
+                }
+            }
+        }
+        self.reserve.admit(growth)?;
+        Ok(self.db.write(changes).map_err(Failure::from)?)
+    }
+
+    /// The log is written to the kernel when a batch is applied; this brings it to the disk.
+    fn sync(&self) -> Result<()> {
+        Ok(self.db.flush_wal(true).map_err(Failure::from)?)
+    }
+
+    fn drop_range(&self, range: Range<&[u8]>) -> Result<()> {
+        let mut changes = WriteBatch::default();
+        match self.few_keys(range.clone())? {
+            Some(keys) => keys.iter().for_each(|key| changes.delete(key)),
+            None => {
+                // Tables that hold nothing else go at once, which makes room even on a full device.
+                let drop = self.db.delete_file_in_range(range.start, range.end);
+                drop.map_err(Failure::from)?;
+                changes.delete_range(range.start, range.end);
+            }
+        }
+        Ok(self.db.write(changes).map_err(Failure::from)?)
+    }
+
+    fn describe(&self) -> Description {
+        Description {
+            views: Views::Snapshot,
+            durability: self.durability,
+            sync_to_acknowledge: self.durability == Durability::Disk,
+        }
+    }
+}
+
+self_cell::self_cell!(
+    /// A snapshot with the database that it is of.
+    struct Seen {
+        owner: Arc<RocksdbStore>,
+        #[covariant]
+        dependent: Snapshot,
+    }
+);
+
+/// A snapshot of the database.
+pub struct RocksdbView(Seen);
+
+impl fmt::Debug for RocksdbView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksdbView").finish_non_exhaustive()
+    }
+}
+
+impl View for RocksdbView {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let snapshot = self.0.borrow_dependent();
+        Ok(snapshot.get(key).map_err(Failure::from)?)
+    }
+
+    fn cursor<'a>(&'a self, range: Range<&[u8]>, direction: Walk) -> Result<Box<dyn Cursor + 'a>> {
+        let mut entries = self.0.borrow_dependent().raw_iterator_opt(within(range));
+        match direction {
+            Walk::Up => entries.seek_to_first(),
+            Walk::Down => entries.seek_to_last(),
+        }
+        let cursor = RocksdbCursor { entries, direction };
+        cursor.check()?;
+        Ok(Box::new(cursor))
+    }
+}
+
+struct RocksdbCursor<'a> {
+    entries: DBRawIterator<'a>,
+    direction: Walk,
+}
+
+impl RocksdbCursor<'_> {
+    /// An iterator stops at a failure as at its end.
+    fn check(&self) -> Result<()> {
+        match self.entries.valid() {
+            true => Ok(()),
+            false => Ok(self.entries.status().map_err(Failure::from)?),
+        }
+    }
+}
+
+impl Cursor for RocksdbCursor<'_> {
+    fn entry(&self) -> Option<Pair<'_>> {
+        self.entries.item()
+    }
+
+    fn step(&mut self) -> Result<()> {
+        match self.direction {
+            Walk::Up => self.entries.next(),
+            Walk::Down => self.entries.prev(),
+        }
+        self.check()
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        match self.direction {
+            Walk::Up => self.entries.seek(key),
+            Walk::Down => {
+                self.entries.seek_for_prev(key);
+                if self.entries.key() == Some(key) {
+                    self.entries.prev();
+                }
+            }
+        }
+        self.check()
+    }
+}
