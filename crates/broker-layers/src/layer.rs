@@ -226,7 +226,8 @@ impl<L: Layer> Replicate for Handle<L> {
 #[deny(clippy::missing_trait_methods)]
 impl<L: Layer> Snapshot for Handle<L> {
     async fn begin(&self, image: &StoreImage) -> Result<RowId> {
-        self.play(Call::SnapshotBegin(Box::new(image.clone()))).await
+        self.play(Call::SnapshotBegin(Box::new(image.clone())))
+            .await
     }
 
     async fn add(&self, rows: Rows) -> Result<()> {
