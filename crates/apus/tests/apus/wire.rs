@@ -201,6 +201,33 @@ fn flaws_of_servers_are_found_over_http() {
     }
 }
 
+/// A list of known failures must shrink with them, or it hides the next ones.
+#[test]
+fn expected_failures_must_fail_and_have_reasons() {
+    let servers = Servers::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("expected.txt");
+    for (line, expected) in [
+        (
+            "shown::new_account_is_shown_empty because",
+            "stale shown::new_account",
+        ),
+        ("shown::no_such_case because", "there is no such case"),
+        ("shown::new_account_is_shown_empty", "has no reason"),
+    ] {
+        std::fs::write(&file, format!("# a comment\n\n{line}\n")).unwrap();
+        let more = [
+            "--filter",
+            "shown::new_account",
+            "--expect",
+            file.to_str().unwrap(),
+        ];
+        let (account, container) = (servers.account.address, servers.container.address);
+        let (content, said) = certify(account, container, &more);
+        assert!(!content && said.contains(expected), "{line}: {said}");
+    }
+}
+
 /// Half a door is none, and an address without a port is no server.
 #[test]
 fn addresses_of_servers_are_checked() {
