@@ -1,6 +1,7 @@
 //! What the flaws of restoring need: what was begun and added of each store, and doing it all again.
 
-use crate::flaw::{World, place};
+use crate::flaw::place;
+use crate::world::World;
 use broker_api::{ObjectRow, Result, RowId, Rows, StoreImage};
 use broker_layers::{Answer, Call, Target, Visitor};
 

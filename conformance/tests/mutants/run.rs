@@ -1,7 +1,7 @@
 //! Runs the cases of a clause against a mutant until one fails.
 
 use crate::flaw::{Broken, Flaw};
-use crate::mortal::{Life, Mortal};
+use crate::life_mark::Life;
 use crate::mutant::Mutant;
 use crate::store::BrokenEngine;
 use async_trait::async_trait;
@@ -83,16 +83,8 @@ impl BrokenSubject {
         let files = SqliteOptions::new(scratch.path()).with_mount_check(false);
         let engine = engine_sqlite::open(files, &RuntimeOptions::default());
         let engine = engine.map_err(|error| error.to_string())?;
-        let layer = Broken::new(flaw, self.only, Arc::clone(&engine), life.was_killed);
-        let states = match flaw {
-            Flaw::States(durability) => durability,
-            _ => engine.capabilities().durability,
-        };
-        Ok(Arc::new(Mortal::new(
-            Layered::over(engine, layer),
-            states,
-            life,
-        )))
+        let layer = Broken::new(flaw, self.only, Arc::clone(&engine), false).living(life);
+        Ok(Layered::over(engine, layer))
     }
 }
 
