@@ -55,7 +55,13 @@ impl Closed {
 
     /// The command that starts a child on the same place.
     pub(crate) fn child(&self) -> std::io::Result<Command> {
-        self.subject.child()
+        self.subject.child(&self.scratch)
+    }
+
+    /// Tells the subject that the child was killed.
+    pub(crate) async fn killed(&self) -> Check {
+        let done = self.subject.killed(&self.scratch).await;
+        done.map_err(|error| Failure::new(format!("after the kill: {error}")))
     }
 }
 

@@ -186,7 +186,10 @@ async fn judge(
         return report(State::Skip, format!("{} is not claimed", case.level));
     }
     if case.level == Level::Durable && subject.door() == Door::Wire {
-        return report(State::NotSeen, "the server is not the suite's to kill".into());
+        return report(
+            State::NotSeen,
+            "the server is not the suite's to kill".into(),
+        );
     }
     let declared = match subject.door() {
         Door::Wire if !options.undeclared => door::declared(&case.name()),

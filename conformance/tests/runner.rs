@@ -138,11 +138,7 @@ async fn expected_failure_without_a_case_fails_the_run() {
 async fn claim_without_cases_fails_the_run() {
     let without_cases = |level: &&Level| !cases().any(|case| case.level() == **level);
     let level = *Level::ALL.iter().find(without_cases).unwrap();
-    let report = report(Marks::AreSet, |options| {
-        only_marks(options);
-        options.claims.push(level);
-    })
-    .await;
+    let report = report(Marks::AreSet, |options| options.claims.push(level)).await;
     let complaint = format!("{level} is claimed");
     assert!(!report.is_success() && report.to_string().contains(&complaint));
 }

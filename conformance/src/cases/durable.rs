@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// A kill after up to `count` acknowledgements and a random part of an operation, or of several.
 fn at_random(rng: &mut Rng, count: u64) -> Kill {
-    let micros = *rng.pick(&[50, 200, 1000, 5000]);
+    let micros = *rng.pick(&[50, 200, 1000, 5000, 20_000]);
     Kill::Working(rng.below(count), Duration::from_micros(rng.below(micros)))
 }
 
@@ -45,6 +45,19 @@ cases! {
         let mut trial = Trial::alone(&fixture, Kind::Every);
         let mut fixture = fixture;
         while trial.left() > 0 {
+            fixture = trial.live(fixture, Kill::Resting(1)).await?;
+        }
+        Ok(())
+    }
+
+    /// The answer got lost in a crash, so a client asks once more: what it asked for counts once.
+    #[case(Durable, clauses = ["DURABLE-4"])]
+    async fn each_operation_may_be_repeated_after_a_kill(fixture: Fixture) -> Check {
+        let mut trial = Trial::alone(&fixture, Kind::Every);
+        let mut fixture = fixture;
+        while trial.left() > 0 {
+            fixture = trial.live(fixture, Kill::Resting(1)).await?;
+            trial.repeat_last();
             fixture = trial.live(fixture, Kill::Resting(1)).await?;
         }
         Ok(())

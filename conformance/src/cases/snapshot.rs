@@ -34,7 +34,7 @@ async fn sync_points<B: Broker + ?Sized>(broker: &B) -> Check {
 }
 
 /// A container with something of everything: gaps between numbers, a highest number that no row has,
-/// two policies and a third without rows, tombstones, metadata, marks.
+/// two policies, a third without rows and a fourth with a tombstone alone, metadata, marks.
 async fn rich_container(fixture: &Fixture) -> Check<Arc<dyn ContainerBroker>> {
     let broker = fixture.container_of_policy(1).await?;
     let other = |record: broker_api::ObjectRecord| record.in_policy(PolicyIndex(1));
@@ -53,6 +53,7 @@ async fn rich_container(fixture: &Fixture) -> Check<Arc<dyn ContainerBroker>> {
         vec![
             put("a", 4),
             other(put("d\0\u{10ffff}/x", 4)),
+            deleted("dead", 4).in_policy(PolicyIndex(3)),
             deleted("e", 4),
         ],
     )
@@ -314,12 +315,13 @@ cases! {
     #[case(Snapshot, clauses = ["SNAPSHOT-3"])]
     async fn images_that_do_not_fit_the_rows_of_a_container_are_refused(fixture: Fixture) -> Check {
         type Spoil = fn(&mut broker_api::ContainerInfo);
-        let spoils: [(&str, Spoil); 5] = [
+        let spoils: [(&str, Spoil); 6] = [
             ("hash", |info| info.store.hash = RollingHash::default()),
             ("a count", |info| info.policy_stats[0].object_count += 1),
             ("a size", |info| info.policy_stats[1].bytes_used -= 1),
             ("a policy without rows", |info| info.policy_stats[2].object_count = 1),
             ("a policy left out", |info| info.policy_stats.truncate(1)),
+            ("a policy of tombstones left out", |info| info.policy_stats.truncate(3)),
         ];
         let state = container_state(&*rich_container(&fixture).await?).await?;
         for (what, spoil) in spoils {
@@ -339,12 +341,13 @@ cases! {
     #[case(Snapshot, clauses = ["SNAPSHOT-3"])]
     async fn images_that_do_not_fit_the_rows_of_an_account_are_refused(fixture: Fixture) -> Check {
         type Spoil = fn(&mut broker_api::AccountInfo);
-        let spoils: [(&str, Spoil); 5] = [
+        let spoils: [(&str, Spoil); 6] = [
             ("hash", |info| info.store.hash = RollingHash::default()),
             ("a total", |info| info.container_count += 1),
             ("a size", |info| info.bytes_used += 1),
             ("a statistic", |info| info.policy_stats[0].object_count += 1),
             ("a policy left out", |info| info.policy_stats.truncate(2)),
+            ("a policy of tombstones left out", |info| info.policy_stats.retain(|stat| stat.policy_index.0 != 7)),
         ];
         let state = account_state(&*rich_account(&fixture).await?).await?;
         for (what, spoil) in spoils {
@@ -471,6 +474,9 @@ cases! {
         for rows in [0..2, 0..2, 1..4, 0..state.1.len(), 2..3] {
             to.add(Rows::Objects(state.1[rows].to_vec())).await?;
         }
+        let mut other = state.1[1].clone();
+        other.etag.push('x');
+        to.add(Rows::Objects(vec![other])).await?;
         to.add(Rows::Objects(Vec::new())).await?;
         to.finish().await?;
         check_eq!(container_state(&*broker).await?, state);

@@ -104,6 +104,7 @@ pub(crate) async fn play_part(subject: Arc<dyn Subject>, part: Part) -> bool {
 }
 
 async fn played(subject: Arc<dyn Subject>, part: Part) -> Check {
+    say("opening");
     let scratch = Scratch::new(part.path.clone(), part.token.clone(), part.devices.clone());
     let fixture = Fixture::open(subject, scratch, part.origin.clone()).await?;
     if part.from.is_empty() {

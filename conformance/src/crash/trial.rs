@@ -17,7 +17,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 /// When a child is killed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kill {
-    /// So many acknowledgements were heard, and then so long after; operations are under way.
+    /// So many acknowledgements were heard (with none: the child began to open the engine), and then so
+    /// long after; operations are under way.
     Working(u64, Duration),
     /// So many acknowledgements were given, and nothing is under way.
     Resting(u64),
@@ -46,6 +47,8 @@ struct Heard {
     done: BTreeMap<usize, usize>,
     shown: BTreeMap<i64, String>,
     failed: Option<String>,
+    /// It began to open the engine.
+    has_begun: bool,
     /// The history is at its end.
     has_ended: bool,
 }
@@ -89,6 +92,13 @@ impl Trial {
         self.writers.iter().map(left).sum()
     }
 
+    /// Lets the next life begin with what was done last, as if nobody had heard that it was.
+    pub(crate) fn repeat_last(&mut self) {
+        for writer in &mut self.writers {
+            writer.acknowledged = writer.acknowledged.saturating_sub(1);
+        }
+    }
+
     /// One life: closes the engine, lets a child go on with the history, kills it, opens the engine
     /// and compares. What was under way is begun anew in the next life.
     pub(crate) async fn live(&mut self, fixture: Fixture, kill: Kill) -> Check<Fixture> {
@@ -96,7 +106,7 @@ impl Trial {
     }
 
     /// The same, with a few children more before this process opens the engine: each is killed so long
-    /// after it was started, while it opens the engine, as like as not.
+    /// after it began to open the engine.
     pub(crate) async fn live_and_open(
         &mut self,
         fixture: Fixture,
@@ -110,12 +120,14 @@ impl Trial {
         let part = self.part(&fixture, kill);
         let closed = fixture.close().await;
         let heard = kill_child(closed.child(), &part, kill).await?;
+        closed.killed().await?;
         let opener = Part {
             from: Vec::new(),
             ..part
         };
         for after in openings {
             kill_child(closed.child(), &opener, Kill::Working(0, *after)).await?;
+            closed.killed().await?;
         }
         if let Some(failure) = heard.failed {
             return Err(Failure::new(format!("in the child: {failure}")));
@@ -275,7 +287,7 @@ async fn kill_child(command: io::Result<Command>, part: &Part, kill: Kill) -> Ch
         Kill::Working(count, after) => (count as usize, after),
         Kill::Resting(count) => (count as usize, Duration::ZERO),
     };
-    while heard.done.values().sum::<usize>() < count && !heard.has_ended {
+    while !heard.has_come_to(count) {
         match lines.recv().await {
             Some(line) => heard.take(&line),
             None if heard.failed.is_some() => break,
@@ -320,12 +332,20 @@ fn lines_of(child: &mut Child) -> UnboundedReceiver<String> {
 }
 
 impl Heard {
+    /// Whether so many acknowledgements were given, or there are no more to wait for.
+    fn has_come_to(&self, count: usize) -> bool {
+        self.has_ended || (self.has_begun && self.done.values().sum::<usize>() >= count)
+    }
+
     fn take(&mut self, line: &str) {
         let Some(line) = line.strip_prefix(PREFIX) else {
             return;
         };
         match line.split_once(' ') {
-            None => self.has_ended |= line == "ended",
+            None => {
+                self.has_begun |= line == "opening";
+                self.has_ended |= line == "ended";
+            }
             Some(("done", writer)) => {
                 let writer = writer.parse().unwrap_or(usize::MAX);
                 *self.done.entry(writer).or_default() += 1;

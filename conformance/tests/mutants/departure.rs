@@ -1,8 +1,9 @@
 //! Removing and quarantining stores, and the list of synced containers.
 
 use crate::flaw::Flaw::{Answers, Asks, Forgets, Plays};
-use crate::flaw::{World, object_rows, place};
+use crate::flaw::{object_rows, place};
 use crate::mutant::mutants;
+use crate::world::World;
 use broker_api::{Error, Initialized, Location, MergeOptions, ObjectRow, Result, StoreKind};
 use broker_layers::{Answer, Call, Target};
 

@@ -80,26 +80,20 @@ mutants! {
             answer
         }));
 
-    /// A broker opened before the store was removed and made again writes to the removed one.
+    /// A broker that wrote before the store was removed and made again writes to the removed one.
     old_brokers_lose_writes breaks ["ENGINE-2", "ENGINE-5"] =
         Plays(|world, target, call, visitor| Box::pin(async move {
             if let Call::Remove(location) = &call {
                 world.remember(format!("removed {location}"), ());
             }
-            let removed = world.remembered::<()>(&format!("removed {}", place(target))).is_some();
-            match call {
-                Call::InitializeContainer(_) => {
-                    world.remember(handle(target), target.clone());
+            if let Call::MergeObjects(..) = &call {
+                let removed = format!("removed {}", place(target));
+                let is_removed = world.remembered::<()>(&removed).is_some();
+                let is_old = world.remembered::<Target>(&handle(target)).is_some();
+                if is_removed && is_old {
+                    return Ok(().into());
                 }
-                Call::MergeObjects(..) if removed => {
-                    if world.remembered::<Target>(&format!("old {}", handle(target))).is_some() {
-                        return Ok(().into());
-                    }
-                }
-                Call::MergeObjects(..) => {
-                    world.remember(format!("old {}", handle(target)), target.clone());
-                }
-                _ => {}
+                world.remember(handle(target), target.clone());
             }
             target.play(call, visitor).await
         }));

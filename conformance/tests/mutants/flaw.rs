@@ -1,17 +1,18 @@
 //! What a mutant does wrong, and the layer that does it over an engine without a flaw.
 
+use crate::life_mark::Life;
+use crate::world::World;
 use broker_api::{
-    AccountInfo, BrokerOptions, ContainerBrokerExt, ContainerInfo, ContainerRow, Engine, Entry,
-    ListObjects, Location, ObjectEntry, ObjectRow, Result, RowFilter, RowId, StoreInfo, StoreKind,
+    AccountInfo, BrokerOptions, Capabilities, ContainerBrokerExt, ContainerInfo, ContainerRow,
+    Durability, Engine, Entry, ListObjects, Location, ObjectEntry, ObjectRow, Result, RowFilter,
+    RowId, StoreInfo, StoreKind,
 };
 use broker_layers::{Answer, Call, Layer, Target, Visitor};
-use std::any::Any;
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// More rows than any case makes.
 pub(crate) const MANY: usize = 1_000_000;
@@ -48,41 +49,25 @@ pub(crate) enum Flaw {
     Options(fn(&BrokerOptions) -> BrokerOptions),
     /// Has the flaw only after the engine was closed and opened again.
     Reopened(&'static Flaw),
+    /// Has the flaw over files, which survive a kill.
+    OnFiles(&'static Flaw),
+    /// Has the flaw over files, from the first kill on.
+    Killed(&'static Flaw),
+    /// Does something of its own before it opens files; hears whether there was a kill.
+    Opens(fn(&Path, bool) -> std::result::Result<(), String>),
+    /// States something else about the durability of files.
+    States(Durability),
     /// Keeps nothing when the engine is closed.
     Forgets,
     /// Breaks the rules at the level of rows, below the queue of writes.
     Store(crate::store::StoreFlaw),
 }
 
-/// What a flaw may use: the engine without a flaw, and a memory.
-pub(crate) struct World {
-    pub(crate) engine: Arc<dyn Engine>,
-    calls: AtomicU64,
-    memory: Mutex<HashMap<String, Box<dyn Any + Send>>>,
-    seen: Mutex<HashSet<String>>,
-}
-
-impl World {
-    /// How many times this was asked before.
-    pub(crate) fn count(&self) -> u64 {
-        self.calls.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Remembers a value; what was remembered before.
-    pub(crate) fn remember<T: Send + 'static>(&self, key: String, value: T) -> Option<T> {
-        let old = self.memory.lock().unwrap().insert(key, Box::new(value))?;
-        old.downcast().ok().map(|old| *old)
-    }
-
-    /// What was remembered.
-    pub(crate) fn remembered<T: Clone + 'static>(&self, key: &str) -> Option<T> {
-        let memory = self.memory.lock().unwrap();
-        memory.get(key)?.downcast_ref::<T>().cloned()
-    }
-
-    /// Whether this is the first time that the key is asked for.
-    pub(crate) fn first_time(&self, key: String) -> bool {
-        self.seen.lock().unwrap().insert(key)
+impl Flaw {
+    /// Whether it is over files rather than the reference engine.
+    pub(crate) fn is_over_files(&self) -> bool {
+        use Flaw::{Killed, OnFiles, Opens, States};
+        matches!(self, OnFiles(_) | Killed(_) | Opens(_) | States(_))
     }
 }
 
@@ -152,6 +137,8 @@ pub(crate) struct Broken {
     only: Option<StoreKind>,
     is_reopened: bool,
     world: World,
+    /// Over files: the life that ends with this layer.
+    life: Option<Life>,
 }
 
 impl fmt::Debug for Broken {
@@ -167,24 +154,30 @@ impl Broken {
         engine: Arc<dyn Engine>,
         is_reopened: bool,
     ) -> Self {
-        let world = World {
-            engine,
-            calls: AtomicU64::new(0),
-            memory: Mutex::default(),
-            seen: Mutex::default(),
-        };
         Self {
             flaw,
             only,
             is_reopened,
-            world,
+            world: World::of(engine),
+            life: None,
         }
+    }
+
+    /// The same, keeping a life until the engine is closed.
+    pub(crate) fn living(self, life: Life) -> Self {
+        let life = Some(life);
+        Self { life, ..self }
     }
 
     /// The flaw, when it shows now.
     fn flaw(&self) -> Option<Flaw> {
         match self.flaw {
             Flaw::Reopened(flaw) => self.is_reopened.then_some(*flaw),
+            Flaw::Killed(flaw) => {
+                let was_killed = self.life.as_ref().is_some_and(|life| life.was_killed);
+                was_killed.then_some(*flaw)
+            }
+            Flaw::OnFiles(flaw) => Some(*flaw),
             flaw => Some(flaw),
         }
     }
@@ -237,6 +230,13 @@ impl Layer for Broken {
             spoil(flaw, target, &call, &mut answer).await?;
         }
         answer
+    }
+
+    fn states(&self, below: Capabilities) -> Capabilities {
+        match self.flaw {
+            Flaw::States(durability) => Capabilities::new(durability),
+            _ => below,
+        }
     }
 }
 

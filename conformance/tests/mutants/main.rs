@@ -17,26 +17,33 @@
 mod batches;
 mod concurrent;
 mod containers;
+mod copies;
 mod creation;
 mod deleting;
 mod departure;
+mod durable;
 mod engine;
 mod facts;
 mod flaw;
 mod life;
+mod life_mark;
 mod listing;
 mod listing_filters;
 mod metadata;
 mod mutant;
 mod objects;
+mod overlapping;
 mod reclaim;
 mod reopen;
 mod replication;
 mod report;
+mod restoring;
 mod rows;
 mod run;
+mod snapshot;
 mod store;
 mod timestamps;
+mod world;
 
 use mutant::Mutant;
 use std::process::ExitCode;
@@ -61,7 +68,11 @@ fn mutants() -> impl Iterator<Item = &'static Mutant> {
         listing_filters::MUTANTS,
         replication::MUTANTS,
         reclaim::MUTANTS,
+        snapshot::MUTANTS,
+        restoring::MUTANTS,
         concurrent::MUTANTS,
+        overlapping::MUTANTS,
+        durable::MUTANTS,
     ];
     files.into_iter().flatten()
 }

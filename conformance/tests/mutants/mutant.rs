@@ -52,4 +52,7 @@ macro_rules! is_of_each_kind {
 pub(crate) use {is_of_each_kind, mutants};
 
 /// Mutants that the suite cannot notice, and why. One that is noticed must be struck off.
-pub(crate) const SURVIVORS: &[(&str, &str)] = &[];
+pub(crate) const SURVIVORS: &[(&str, &str)] = &[(
+    "disk_is_stated_and_nothing_synced",
+    "the suite kills processes and cannot cut the power: tests/crash does",
+)];

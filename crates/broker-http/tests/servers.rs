@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use broker_api::{BrokerOptions, ContainerMarks, Location, StoreKind};
@@ -179,7 +178,7 @@ async fn repeated_headers_are_joined() {
 #[tokio::test]
 async fn a_new_sync_destination_resets_the_sync_points() {
     let context = context();
-    let engine = Arc::clone(&context.engines.default);
+    let engine = Arc::clone(&context.engine);
     let hash = context.hash_path.container("a", "c");
     let servers = over(context);
     let url = "http://127.0.0.1/v1/a/c";
@@ -212,7 +211,7 @@ async fn a_new_sync_destination_resets_the_sync_points() {
 #[tokio::test]
 async fn containers_are_registered_for_sync_as_their_metadata_says() {
     let context = context();
-    let engine = Arc::clone(&context.engines.default);
+    let engine = Arc::clone(&context.engine);
     let hash = context.hash_path.container("a", "c");
     let location = Location::new(StoreKind::Container, "d", "1", hash).expect("a location");
     let servers = over(context);
@@ -298,7 +297,7 @@ async fn the_list_of_container_sync_is_kept_on_the_side() {
 #[tokio::test]
 async fn stores_are_where_swift_looks_for_them() {
     let context = context();
-    let engine = Arc::clone(&context.engines.default);
+    let engine = Arc::clone(&context.engine);
     let servers = over(context);
     assert_eq!(
         put_container(&servers, "/d/30/a/c", &[("X-Timestamp", "1")]).await,
@@ -351,33 +350,4 @@ async fn parts_of_the_container_server_are_timed_by_name() {
         let timed = got.extensions.get::<TimedAs>().map(|timed| timed.0);
         assert_eq!(timed, expected, "{method} {target} {headers:?}");
     }
-}
-
-/// A device may have an engine of its own.
-#[tokio::test]
-async fn a_device_may_have_its_own_engine() {
-    let mut context = context();
-    let other = engine_memory::MemoryEngine::open().expect("threads");
-    context.engines.per_device = BTreeMap::from([("ssd".to_owned(), Arc::clone(&other))]);
-    let servers = over(context);
-    assert_eq!(
-        put_container(&servers, "/ssd/1/a/c", &[("X-Timestamp", "1")]).await,
-        201
-    );
-    assert_eq!(
-        put_container(&servers, "/d/1/a/c", &[("X-Timestamp", "1")]).await,
-        201
-    );
-    let stores = other
-        .stores("ssd", StoreKind::Container, None, 10)
-        .await
-        .expect("no error");
-    assert_eq!(stores.len(), 1);
-    assert!(
-        other
-            .stores("d", StoreKind::Container, None, 10)
-            .await
-            .expect("no error")
-            .is_empty()
-    );
 }

@@ -148,7 +148,11 @@ impl<S: OrderedStore> Device<S> {
                     row.row_id(),
                 );
             }
-            self.database().apply(overlay.into_batch())?;
+            let batch = overlay.into_batch();
+            // Who waits for this store's lock shares what was learned of its gaps, which are filled here.
+            let applying = unfinished.lock.gaps.commit(&batch);
+            self.database().apply(batch)?;
+            drop(applying);
         }
         self.acknowledge()
     }

@@ -25,6 +25,11 @@ pub trait Layer: Debug + Send + Sync + 'static {
         call: Call,
         visitor: Visitor,
     ) -> impl Future<Output = Result<Answer>> + Send;
+
+    /// What the engine states with this layer over it: as a rule, what the one below does.
+    fn states(&self, below: Capabilities) -> Capabilities {
+        below
+    }
 }
 
 /// An engine whose every operation goes through a layer.
@@ -67,7 +72,7 @@ impl<L: Layer> Engine for Layered<L> {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        self.layer.states(self.inner.capabilities())
     }
 
     fn account(&self, location: &Location, options: &BrokerOptions) -> Arc<dyn AccountBroker> {
@@ -226,7 +231,8 @@ impl<L: Layer> Replicate for Handle<L> {
 #[deny(clippy::missing_trait_methods)]
 impl<L: Layer> Snapshot for Handle<L> {
     async fn begin(&self, image: &StoreImage) -> Result<RowId> {
-        self.play(Call::SnapshotBegin(Box::new(image.clone()))).await
+        self.play(Call::SnapshotBegin(Box::new(image.clone())))
+            .await
     }
 
     async fn add(&self, rows: Rows) -> Result<()> {

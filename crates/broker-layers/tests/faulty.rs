@@ -5,9 +5,14 @@
 
 mod common;
 
-use broker_api::{ContainerInfo, Engine, ErrorKind, Outcome, Result};
+use broker_api::{
+    AccountInfo, BrokerOptions, ContainerInfo, ContainerRecord, ContainerRow, Engine, ErrorKind,
+    Location, MergeOptions, NameHash, NewAccount, Outcome, PolicyIndex, Result, RowId, StoreKind,
+};
 use broker_layers::{Call, Drawn, Faulty, Odds, Target};
-use common::{block_on, container, contents, history, info, initialize, merge, put, reads};
+use common::{
+    MANY, at, block_on, container, contents, history, info, initialize, merge, put, reads,
+};
 use engine_memory::MemoryEngine;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -180,8 +185,66 @@ fn comparable(mut info: ContainerInfo) -> ContainerInfo {
     info
 }
 
+/// What container servers report to an account, in batches.
+fn reports() -> impl Strategy<Value = Vec<Call>> {
+    let record = ("[a-d]", 1..30u64, 0..30u64, 0..3i64);
+    let record = record.prop_map(|(name, put, delete, objects)| {
+        let (put, delete) = (at(put).into(), at(delete).into());
+        ContainerRecord::report(name, put, delete, objects, 10 * objects, PolicyIndex(0))
+    });
+    let batch = proptest::collection::vec(record, 1..4);
+    let batch = batch.prop_map(|records| Call::MergeContainers(records, MergeOptions::put()));
+    proptest::collection::vec(batch, 20..40)
+}
+
+/// Rows without their numbers, and facts, of an account that reports were played to.
+async fn reported(engine: &Arc<dyn Engine>, reports: &[Call]) -> (Vec<ContainerRow>, AccountInfo) {
+    let location = Location::new(StoreKind::Account, "sda", "7", NameHash([1; 16])).unwrap();
+    let target = Target::open(engine, &location, &BrokerOptions::default());
+    let new = NewAccount {
+        account: "a".into(),
+        put_timestamp: at(1).into(),
+        created_at: at(1),
+        id: "id".into(),
+    };
+    insist(&target, &Call::InitializeAccount(new))
+        .await
+        .unwrap();
+    for call in reports {
+        insist(&target, call).await.unwrap();
+    }
+    let Target::Account(account, _) = target else {
+        unreachable!("it was opened as an account");
+    };
+    let (mut rows, mut info) = loop {
+        if let (Ok(rows), Ok(Some(info))) = (
+            account.items_since(RowId::NONE, MANY).await,
+            account.info().await,
+        ) {
+            break (rows, info);
+        }
+    };
+    rows.iter_mut().for_each(|row| row.row_id = RowId::NONE);
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    info.store.max_row = RowId::NONE;
+    (rows, info)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Reports that were repeated count once.
+    #[test]
+    fn repeating_reports_is_safe(reports in reports(), seed in any::<u64>()) {
+        block_on(async {
+            let calm = reported(&MemoryEngine::open().unwrap(), &reports).await;
+            let (engine, faults) = faulty(seed, Odds::even(300));
+            let troubled = reported(&engine, &reports).await;
+            prop_assert!(faults.drawn().hidden + faults.drawn().lost > 0);
+            prop_assert_eq!(troubled, calm);
+            Ok(())
+        })?;
+    }
 
     /// A caller that repeats every write whose outcome it does not know ends where one ends that
     /// never saw a fault.

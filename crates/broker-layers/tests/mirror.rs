@@ -271,7 +271,10 @@ async fn concurrent_and_abandoned_calls_keep_engines_in_step() {
     let writes: Vec<_> = (1..200).map(write).collect();
     for (number, write) in writes.into_iter().enumerate() {
         match number % 3 {
-            0 => write.abort(),
+            0 => {
+                tokio::task::yield_now().await;
+                write.abort();
+            }
             _ => write.await.unwrap().unwrap(),
         }
     }

@@ -77,6 +77,16 @@ impl RocksdbStore {
     }
 }
 
+/// A key before another, with few in between: RocksDB takes tables that end with the last key of a range, too.
+fn before(key: &[u8]) -> Vec<u8> {
+    let mut before = key.to_vec();
+    if let Some(last) = before.pop().and_then(|last| last.checked_sub(1)) {
+        before.push(last);
+        before.extend([u8::MAX; 16]);
+    }
+    before
+}
+
 /// How a range is read.
 fn within(range: Range<&[u8]>) -> ReadOptions {
     let mut options = ReadOptions::default();
@@ -123,8 +133,11 @@ impl OrderedStore for RocksdbStore {
             Some(keys) => keys.iter().for_each(|key| changes.delete(key)),
             None => {
                 // Tables that hold nothing else go at once, which makes room even on a full device.
-                let drop = self.db.delete_file_in_range(range.start, range.end);
-                drop.map_err(Failure::from)?;
+                let last = before(range.end);
+                if range.start < last.as_slice() {
+                    let drop = self.db.delete_file_in_range(range.start, &last);
+                    drop.map_err(Failure::from)?;
+                }
                 changes.delete_range(range.start, range.end);
             }
         }

@@ -7,7 +7,7 @@ use crate::connection::register_chexor;
 use crate::error::{Attempt, Failure, OsContext};
 use crate::lock::DirLock;
 use crate::path::{StorePaths, is_absence, kind_dir};
-use broker_api::{Initialized, StoreKind};
+use broker_api::{Durability, Initialized, StoreKind};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
@@ -52,53 +52,51 @@ fn try_create(
     if paths.exists()? {
         return Ok(Initialized::AlreadyExisted);
     }
-    let made = make_dirs(&paths.dir)?;
+    make_dirs(paths)?;
     let temporary = Temporary::new(&paths.dir)?;
     temporary.fill(build)?;
-    let placed = place(&temporary.path, paths, &made, timeout)?;
+    let placed = place(&temporary.path, paths, timeout)?;
     if placed == Initialized::Created {
         std::mem::forget(temporary);
     }
     Ok(placed)
 }
 
-/// Gives a complete and synced file its name, unless a store is there. `made` are the directories that
-/// were made for it.
-fn place(
-    file: &Path,
-    paths: &StorePaths,
-    made: &[PathBuf],
-    timeout: Duration,
-) -> Attempt<Initialized> {
+/// Gives a complete and synced file its name, unless a store is there.
+fn place(file: &Path, paths: &StorePaths, timeout: Duration) -> Attempt<Initialized> {
     let _lock = DirLock::take(&paths.dir, timeout)?;
     if paths.exists()? {
         return Ok(Initialized::AlreadyExisted);
     }
+    // What a removal that was cut short left here is not the new store's.
+    let pending = paths.dir.join(paths.pending_name());
+    unless_absent(fs::remove_file(&pending)).at("remove", &pending)?;
     fs::rename(file, &paths.db).at("name", &paths.db)?;
     sync_dir(&paths.dir)?;
-    for dir in made.iter().filter_map(|dir| dir.parent()) {
-        sync_dir(dir)?;
-    }
     Ok(Initialized::Created)
 }
 
 /// Moves a complete and synced file from elsewhere on the device to its place, unless a store is there.
 pub(crate) fn move_in(file: &Path, paths: &StorePaths, timeout: Duration) -> Attempt<Initialized> {
     retrying(|| {
-        let made = make_dirs(&paths.dir)?;
-        place(file, paths, &made, timeout)
+        make_dirs(paths)?;
+        place(file, paths, timeout)
     })
 }
 
-/// Makes a chain of directories, and says which it made.
-pub(crate) fn make_dirs(dir: &Path) -> Attempt<Vec<PathBuf>> {
-    let missing: Vec<_> = dir
-        .ancestors()
-        .take_while(|dir| !dir.is_dir())
-        .map(Path::to_owned)
-        .collect();
-    fs::create_dir_all(dir).at("make", dir)?;
-    Ok(missing)
+/// Makes the directory of a store and those above it, and syncs their names before anything is in it.
+///
+/// All of them: one that is there already may have been made by another thread a moment ago, which has
+/// not come to syncing it. What was synced before costs next to nothing.
+pub(crate) fn make_dirs(paths: &StorePaths) -> Attempt<()> {
+    fs::create_dir_all(&paths.dir).at("make", &paths.dir)?;
+    for parent in paths.dir.ancestors().skip(1) {
+        sync_dir(parent)?;
+        if parent == paths.device {
+            break;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn sync_dir(dir: &Path) -> Attempt<()> {
@@ -152,7 +150,7 @@ impl Drop for Temporary {
 }
 
 /// Removes a store and everything in its directory, and the directories above that become empty.
-pub(crate) fn remove(paths: &StorePaths) -> Attempt<()> {
+pub(crate) fn remove(paths: &StorePaths, durability: Durability) -> Attempt<()> {
     let lock = match DirLock::take(&paths.dir, REMOVE_TIMEOUT) {
         Ok(lock) => lock,
         Err(Failure::Os { source, .. }) if is_absence(&source) => return Ok(()),
@@ -165,14 +163,29 @@ pub(crate) fn remove(paths: &StorePaths) -> Attempt<()> {
     }
     match fs::remove_dir_all(&paths.dir) {
         // Somebody creates a store here already.
-        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
+            return sync_departure(&paths.dir, durability);
+        }
         removed => unless_absent(removed).at("remove", &paths.dir)?,
     }
     drop(lock);
     if let Some(suffix) = paths.dir.parent() {
+        sync_departure(suffix, durability)?;
         tidy(suffix, 2);
     }
     Ok(())
+}
+
+/// Makes sure that what went from a directory does not come back when the power is lost, where that is
+/// promised. A directory that is gone as well needs nothing.
+pub(crate) fn sync_departure(dir: &Path, durability: Durability) -> Attempt<()> {
+    if durability < Durability::Disk {
+        return Ok(());
+    }
+    match sync_dir(dir) {
+        Err(Failure::Os { source, .. }) if is_absence(&source) => Ok(()),
+        synced => synced,
+    }
 }
 
 /// Removes a directory and those above it, `levels` at most, as long as they are empty.
@@ -192,12 +205,25 @@ pub(crate) fn unless_absent(result: std::io::Result<()>) -> std::io::Result<()> 
 }
 
 /// Moves the directory of a store out of sight, to `quarantined` on its device.
-pub(crate) fn quarantine(paths: &StorePaths, kind: StoreKind) -> Attempt<PathBuf> {
+pub(crate) fn quarantine(
+    paths: &StorePaths,
+    kind: StoreKind,
+    durability: Durability,
+) -> Attempt<PathBuf> {
     if !paths.exists()? {
         return Err(Failure::Absent);
     }
     let parent = paths.device.join("quarantined").join(kind_dir(kind));
     fs::create_dir_all(&parent).at("make", &parent)?;
+    let target = move_aside(paths, &parent)?;
+    // Where it is now before where it was: it may be in both places, never in none.
+    for dir in [parent.parent(), Some(&parent), paths.dir.parent()] {
+        dir.map_or(Ok(()), |dir| sync_departure(dir, durability))?;
+    }
+    Ok(target)
+}
+
+fn move_aside(paths: &StorePaths, parent: &Path) -> Attempt<PathBuf> {
     let target = parent.join(&paths.hash);
     match fs::rename(&paths.dir, &target) {
         Ok(()) => return Ok(target),

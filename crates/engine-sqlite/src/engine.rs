@@ -149,14 +149,17 @@ impl SyncEngine for SqliteEngine {
 
     fn quarantine(&self, location: &Location, reason: &str) -> Result<()> {
         let paths = self.paths(location);
-        let target = create::quarantine(&paths, location.kind())?;
+        let target = create::quarantine(&paths, location.kind(), self.options.durability)?;
         let (from, to) = (paths.dir.display(), target.display());
         tracing::error!("quarantined {from} to {to} due to {reason}");
         Ok(())
     }
 
     fn remove(&self, location: &Location) -> Result<()> {
-        Ok(create::remove(&self.paths(location))?)
+        Ok(create::remove(
+            &self.paths(location),
+            self.options.durability,
+        )?)
     }
 
     fn set_synced(&self, location: &Location, synced: bool) -> Result<()> {
@@ -167,7 +170,7 @@ impl SyncEngine for SqliteEngine {
                 self.require_device(location)?;
                 synced::add(&link, &self.paths(location).db)?;
             }
-            false => synced::remove(&link)?,
+            false => synced::remove(&link, self.options.durability)?,
         }
         Ok(())
     }

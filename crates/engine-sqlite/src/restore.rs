@@ -73,7 +73,7 @@ impl SqliteEngine {
 
     fn make_stage<K: Layout>(&self, location: &Location, image: &StoreImage) -> Result<()> {
         let stage = self.stage(location);
-        make_dirs(&stage.dir)?;
+        make_dirs(&stage)?;
         make_file(&stage.db)?;
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
         let fill = || -> Attempt<()> {

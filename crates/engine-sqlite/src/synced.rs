@@ -7,9 +7,10 @@
 //!
 //! A link may lead nowhere: the list is independent of the stores. No lock is taken, as in Swift.
 
-use crate::create::{make_dirs, retrying, sync_dir, tidy, unless_absent};
+use crate::create::{make_dirs, retrying, sync_departure, sync_dir, tidy, unless_absent};
 use crate::error::{Attempt, OsContext};
 use crate::path::{StorePaths, is_absence};
+use broker_api::Durability;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -32,24 +33,22 @@ pub(crate) fn add(link: &StorePaths, db: &Path) -> Attempt<()> {
     // Swift reads the link from directories of its own.
     let target = std::path::absolute(db).at("find", db)?;
     retrying(|| {
-        let made = make_dirs(&link.dir)?;
+        make_dirs(link)?;
         match std::os::unix::fs::symlink(&target, &link.db) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
             linked => linked.at("link", &link.db)?,
         }
-        sync_dir(&link.dir)?;
-        made.iter()
-            .filter_map(|dir| dir.parent())
-            .try_for_each(sync_dir)
+        sync_dir(&link.dir)
     })
 }
 
 /// Takes a container off the list, and the directories with it that become empty.
-pub(crate) fn remove(link: &StorePaths) -> Attempt<()> {
+pub(crate) fn remove(link: &StorePaths, durability: Durability) -> Attempt<()> {
     for name in link.databases()? {
         let path = link.dir.join(name);
         unless_absent(fs::remove_file(&path)).at("remove", &path)?;
     }
+    sync_departure(&link.dir, durability)?;
     tidy(&link.dir, LEVELS);
     Ok(())
 }

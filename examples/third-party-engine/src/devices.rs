@@ -61,13 +61,20 @@ impl RedbOptions {
 /// # Errors
 /// When the system gives no threads.
 pub fn open(options: RedbOptions, runtime: &RuntimeOptions) -> Result<Arc<dyn Engine>> {
-    broker_kv::open(RedbDevices { options }, runtime)
+    broker_kv::open(RedbDevices::new(options), runtime)
 }
 
 /// The databases under a folder of devices.
 #[derive(Debug)]
 pub struct RedbDevices {
     options: RedbOptions,
+}
+
+impl RedbDevices {
+    /// Opens nothing yet.
+    pub fn new(options: RedbOptions) -> Self {
+        Self { options }
+    }
 }
 
 impl Devices for RedbDevices {

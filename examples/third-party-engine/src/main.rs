@@ -1,9 +1,9 @@
 //! The `apus` command with one engine more.
 
-use apus::{EngineEntry, OnDevice, Registry};
+use apus::{EngineEntry, EngineSetup, OnDevice, Registry};
 use broker_api::Durability;
 use broker_conformance::Level;
-use engine_redb::RedbOptions;
+use engine_redb::{RedbDevices, RedbOptions};
 
 fn main() -> std::process::ExitCode {
     let mut registry = Registry::built_in();
@@ -20,11 +20,19 @@ fn main() -> std::process::ExitCode {
         settings: engine_redb::SETTINGS,
         on_device: OnDevice::Folders(&[engine_redb::FOLDER]),
         report: Some(include_str!("../redb.json")),
+        dump: Some(|setup, wanted, visit| {
+            let devices = RedbDevices::new(options(setup)?);
+            Ok(broker_kv::dump_keys(&devices, wanted, visit)?)
+        }),
         ..EngineEntry::new("redb", |setup| {
-            let mut options = RedbOptions::new(&setup.devices, &setup.settings)?;
-            options.mount_check = setup.mount_check;
-            Ok(engine_redb::open(options, &setup.runtime)?)
+            Ok(engine_redb::open(options(setup)?, &setup.runtime)?)
         })
     });
     apus::run(&registry)
+}
+
+fn options(setup: &EngineSetup) -> broker_api::Result<RedbOptions> {
+    let mut options = RedbOptions::new(&setup.devices, &setup.settings)?;
+    options.mount_check = setup.mount_check;
+    Ok(options)
 }

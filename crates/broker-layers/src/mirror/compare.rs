@@ -1,18 +1,4 @@
-//! When two answers are the same by the contract.
-//!
-//! | answer | compared |
-//! |---|---|
-//! | errors | kind and outcome; messages are for people |
-//! | facts, rows, counts | whole, row numbers included |
-//! | sync points | without `updated_at`, which each engine takes from the clock |
-//! | listings | entry by entry; rows of one name and several policies come in no particular order |
-//! | `stores`, `synced` | all pages as sets, since each engine chooses its own order |
-//! | `device_health` | not: it is about the device, not about what is stored |
-//! | `export` | not: the file is written by the first engine alone |
-//!
-//! An engine may acknowledge client writes before it numbers them (`MergeOptions::may_buffer`), and then
-//! two writes of one name may take one number or two. So that numbers stay comparable, a change that
-//! changes nothing follows each such write: it makes both engines number what they acknowledged.
+//! When two answers are the same, by the table of [`mirror`](super).
 
 use crate::call::{Answer, Call, Visitor};
 use crate::target::Target;
@@ -35,7 +21,7 @@ pub(super) struct Answers {
 /// An answer that can be compared: a listing is collected.
 #[derive(Debug)]
 pub(super) enum Said {
-    Plain(Answer),
+    Plain(Box<Answer>),
     Containers(Vec<ContainerEntry>),
     Objects(Vec<ObjectEntry>),
     /// The page that was asked for, and all that there is.
@@ -46,7 +32,7 @@ impl Said {
     /// The answer for the caller; a listing is shown to its visitor now.
     pub(super) fn shown_to(self, visitor: Visitor) -> Answer {
         match (self, visitor) {
-            (Said::Plain(answer), _) => answer,
+            (Said::Plain(answer), _) => *answer,
             (Said::Stores(page, _), _) => page.into(),
             (Said::Containers(entries), Visitor::Containers(mut visitor)) => {
                 show_containers(&entries, &mut *visitor);
@@ -103,7 +89,7 @@ pub(super) async fn answers(first: &Target, second: &Target, call: &Call) -> Ans
     let answers = Answers {
         first: answer(first, call).await,
         second: match call {
-            Call::DeviceHealth(_) => Ok(Said::Plain(Answer::Done(()))),
+            Call::DeviceHealth(_) => Ok(Said::Plain(Box::new(Answer::Done(())))),
             call => answer(second, call).await,
         },
     };
@@ -135,7 +121,7 @@ async fn answer(target: &Target, call: &Call) -> Result<Said> {
             let page = target.ask(call.clone()).await?.try_into()?;
             Said::Stores(page, all_pages(target, call).await?)
         }
-        _ => Said::Plain(target.ask(call.clone()).await?),
+        _ => Said::Plain(Box::new(target.ask(call.clone()).await?)),
     })
 }
 

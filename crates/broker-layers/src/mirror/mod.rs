@@ -7,7 +7,21 @@
 //! ```
 //!
 //! One wrapper turns every test of an engine into a differential test. Answers are compared by what the
-//! contract promises of them, see [`compare`].
+//! contract promises of them:
+//!
+//! | answer | compared |
+//! |---|---|
+//! | errors | kind and outcome; messages are for people |
+//! | facts, rows, counts | whole, row numbers included |
+//! | sync points | without `updated_at`, which each engine takes from the clock |
+//! | listings | entry by entry; rows of one name and several policies come in no particular order |
+//! | `stores`, `synced` | all pages as sets, since each engine chooses its own order |
+//! | `device_health` | not: it is about the device, not about what is stored |
+//! | `export` | not: the file is written by the first engine alone |
+//!
+//! An engine may acknowledge client writes before it numbers them (`MergeOptions::may_buffer`), and then
+//! two writes of one name may take one number or two. So that numbers stay comparable, a change that
+//! changes nothing follows each such write: it makes both engines number what they acknowledged.
 //!
 //! Operations of one store take turns, so that both engines see them in one order; operations that look
 //! at all stores of a device wait until no other runs. What the mirror costs in concurrency makes it a
