@@ -18,6 +18,7 @@ for stated in sqlite:process sqlite:disk rocksdb:process rocksdb:disk sled:proce
     "$bin/broker-crash" --rounds "$rounds" --engine "$engine" --durability "$durability" --seed "$seed"
     if [ "$durability" = disk ]; then
         "$bin/broker-powercut" --rounds "$rounds" --engine "$engine" --seed "$seed"
+        "$bin/broker-powercut" --suite --engine "$engine" --seed "$seed"
     fi
 done
 

@@ -16,6 +16,9 @@ use broker_api::{
 };
 use std::sync::Arc;
 
+/// Policy index, containers, objects and bytes.
+type Counts = (i64, Option<i64>, i64, i64);
+
 fn everything() -> ListObjects {
     ListObjects::new(ListingQuery::new(10_000))
 }
@@ -94,9 +97,6 @@ async fn reports(broker: &dyn AccountBroker) -> Check<Vec<(String, String, i64, 
     };
     page.map(row).collect()
 }
-
-/// Policy, containers, objects and bytes of a statistic.
-type Stat = (i64, Option<i64>, i64, i64);
 
 cases! {
     /// A container that was just put is there, empty, and of its policy.
@@ -357,7 +357,7 @@ cases! {
             record
         };
         merge_reports(&*broker, vec![of("a", 0, 1), of("b", 2, 2), of("c", 2, 3)]).await?;
-        let stats = async || -> Check<Vec<Stat>> {
+        let stats = async || -> Check<Vec<Counts>> {
             let stats = broker.get_info().await?.policy_stats.into_iter();
             let counts = stats.map(|s| (s.policy_index.0, s.container_count, s.object_count, s.bytes_used));
             Ok(counts.collect())

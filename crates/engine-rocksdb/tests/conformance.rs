@@ -11,6 +11,12 @@ fn main() -> ExitCode {
         options.write_buffer_mb = 8;
         engine_rocksdb::open(options, &Default::default())
     })
-    .claims(&[Level::Replication, Level::Reclaim, Level::Concurrent])
+    .claims(&[
+        Level::Replication,
+        Level::Reclaim,
+        Level::Concurrent,
+        Level::Snapshot,
+        Level::Durable,
+    ])
     .run()
 }

@@ -192,10 +192,14 @@ impl Pending {
     }
 
     /// Forgets everything, after it was committed and with the lock held.
-    pub(crate) fn truncate(&mut self) -> Attempt<()> {
+    pub(crate) fn truncate(&mut self, sync: bool) -> Attempt<()> {
         let path = self.path.clone();
         let (open, _) = self.file()?;
-        open.file.set_len(0).at("truncate", &path)
+        open.file.set_len(0).at("truncate", &path)?;
+        match sync {
+            true => open.file.sync_data().at("sync", &path),
+            false => Ok(()),
+        }
     }
 
     /// The records of a file; entries that are none are logged and left out.

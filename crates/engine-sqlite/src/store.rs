@@ -235,7 +235,10 @@ impl<K: Layout> SqliteStore<K> {
         }
         // What went into a file that is no longer the store is merged again, into the one that is.
         self.require_current()?;
-        Ok(self.pending.truncate()?)
+        // Objects that come back after a loss of power change nothing; a report that does would count
+        // again over a later one.
+        let sync = self.durability == Durability::Disk && K::KIND == StoreKind::Account;
+        Ok(self.pending.truncate(sync)?)
     }
 
     fn merge_in_transaction(&mut self, records: &[K::Record]) -> Result<()> {

@@ -5,6 +5,6 @@ mod commands;
 mod common;
 mod convert;
 mod corruption;
+mod dump_keys;
 mod engines;
 mod wire;
-mod dump_keys;
