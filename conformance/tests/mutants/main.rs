@@ -1,9 +1,9 @@
 //! Proves that the suite can fail: engines with one flaw each, and the cases that find it.
 //!
 //! A suite that passes a broken engine certifies nothing. Every clause of the contract has mutants: the
-//! reference engine, wrapped so that it breaks a promise. The cases that cite the clause are run against
-//! it, one after the other, until one fails. A mutant that no case kills is a weak case, and fails this
-//! test unless it is listed with a reason.
+//! reference engine, or for kills the one over Swift's files, wrapped so that it breaks a promise. The
+//! cases that cite the clause are run against it, one after the other, until one fails. A mutant that no
+//! case kills is a weak case, and fails this test unless it is listed with a reason.
 //!
 //! ```text
 //! cargo test --release -p broker-conformance --test mutants                  all, compared with the report
