@@ -3,6 +3,7 @@
 /// Every report of this repository, by the name of its engine.
 const CHECKED_IN: &[(&str, &str)] = &[
     ("memory", include_str!("../reports/memory.json")),
+    ("rocksdb", include_str!("../reports/rocksdb.json")),
     ("sled", include_str!("../reports/sled.json")),
     ("sqlite", include_str!("../reports/sqlite.json")),
 ];
@@ -24,6 +25,7 @@ mod tests {
         let mut files: Vec<_> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".json"))
             .collect();
         files.sort();
         let listed: Vec<_> = CHECKED_IN
