@@ -9,6 +9,7 @@ use broker_kv::{
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is wrong with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +65,12 @@ impl OrderedStore for Flawed {
         if self.flaw != Flaw::HalfBatches {
             return self.map.apply(changes.collect());
         }
-        changes
-            .map(|change| self.map.apply(Batch::from_iter([change])))
-            .collect()
+        for change in changes {
+            self.map.apply(Batch::from_iter([change]))?;
+            // Long enough for a reader to come between, on a busy machine too.
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
     }
 
     fn sync(&self) -> Result<()> {

@@ -309,11 +309,13 @@ mod tests {
             ("compression", "zstd"),
             ("compaction", "universal"),
         ]);
-        let mut wanted = RocksdbOptions::default();
-        wanted.statistics = true;
-        wanted.durability = Durability::Disk;
-        wanted.compression = Compression::Zstd;
-        wanted.compaction = Compaction::Universal;
+        let wanted = RocksdbOptions {
+            statistics: true,
+            durability: Durability::Disk,
+            compression: Compression::Zstd,
+            compaction: Compaction::Universal,
+            ..RocksdbOptions::default()
+        };
         assert_eq!(read.unwrap(), wanted);
     }
 
