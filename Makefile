@@ -9,7 +9,7 @@ CARGO_ALL := $(CARGO) --config $(shell scripts/rocksdb.sh --path)
 FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: run test build setup rocksdb setup-swift check unit certify third-party oracle crash convert \
+.PHONY: run test build setup rocksdb setup-swift check unit certify third-party oracle full crash convert \
 	swift-tests bench-first bench-engines reports mutants readme wire wire-reports
 
 # Serves accounts and containers from ./apus-data until interrupted. ENGINE=rocksdb takes ten minutes more the
@@ -36,7 +36,7 @@ setup-swift: setup
 	@python3 tests/swift/python_env.py
 
 # Everything, in the order in which a defect shows soonest.
-test: check unit certify third-party wire oracle crash convert swift-tests
+test: check unit certify third-party wire oracle full crash convert swift-tests
 	@echo "all tests passed"
 
 # Form, lints and documentation, as errors.
@@ -74,13 +74,17 @@ wire-reports: build setup-swift
 mutants: setup
 	APUS_BLESS=1 $(CARGO) test --release --package broker-conformance --test mutants
 
-# A longer differential run than the one in `unit`; more with OPERATIONS=200000 SEED=…
+# A longer differential run than the one in `unit`; more, and other histories, with OPERATIONS=200000 SEED=…
 OPERATIONS ?= 40000
 ORACLE_ENGINES ?= memory sqlite rocksdb sled
-SEED ?= $(shell date +%s)
+SEED ?= 20261125
 oracle: build setup-swift
 	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \
 		$(BIN)/broker-oracle $(addprefix --engine ,$(ORACLE_ENGINES)) --operations $(OPERATIONS) --seed $(SEED)
+
+# What a full device does to each engine.
+full: build
+	scripts/full.sh $(CARGO_ALL)
 
 # kill -9, and cuts of the power, while 32 connections write: every engine that is compiled in, at every
 # durability that it has. ROUNDS=200 for a long run.

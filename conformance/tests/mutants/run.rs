@@ -151,9 +151,10 @@ async fn judge(mutant: &'static Mutant, only: Option<StoreKind>) -> Verdict {
 /// The first case of a clause that fails.
 async fn killer(subject: &Arc<dyn Subject>, name: &str, clause: &str) -> Option<String> {
     for case in cases().filter(|case| case.clauses().contains(&clause)) {
-        // The moments of kills are drawn: these cases get other draws, too.
+        // The moments of kills, and who comes first, are drawn: these cases get other draws, too.
         let draws = match case.level() {
-            Level::Durable => 3,
+            Level::Durable => 6,
+            Level::Concurrent => 4,
             _ => 1,
         };
         for draw in 0..draws {

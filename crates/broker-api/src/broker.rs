@@ -47,8 +47,8 @@ pub enum Initialized {
 /// - CONCUR-2: no acknowledged write of concurrent writers is lost.
 /// - CONCUR-3: an acknowledged write is seen by every later read of every broker.
 /// - CONCUR-4: records delivered several times at once count once.
-/// - CONCUR-5: overlapping operations have an order that explains every answer; each happens at one
-///   moment between its call and its answer.
+/// - CONCUR-5: overlapping operations have an order that explains every answer, but for the numbers of
+///   buffered records; each happens at one moment between its call and its answer.
 ///
 /// # Cancellation
 /// A mutation whose future is dropped may still happen.

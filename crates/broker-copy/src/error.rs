@@ -24,7 +24,9 @@ pub enum CopyError {
     #[error("the source's facts do not fit its rows, which replication from a good replica mends")]
     Unproven(#[source] Error),
     /// A store is at the target already, and it is another one.
-    #[error("another store is at the target already: {0} differ; remove one of the two")]
+    #[error(
+        "another store is at the target already: {0} differ; look at both, and remove the one that is not in use"
+    )]
     Occupied(&'static str),
     /// What the target stored, and shows, is not what it was given: a defect of its engine.
     #[error("the copy's {0} differ from the source's; quarantine it, and report this defect")]

@@ -9,7 +9,7 @@ use broker_api::{Error, ErrorKind, Facts, Initialized, Location, Outcome, Result
 use parking_lot::{Mutex, RawMutex, RawRwLock, RwLock, lock_api};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,11 +29,13 @@ pub(crate) type ReaderGuard = lock_api::ArcRwLockReadGuard<RawRwLock, ()>;
 #[derive(Debug, Default)]
 pub(crate) struct StoreLock {
     writer: Arc<Mutex<()>>,
-    /// Readers hold it shared; commits, only while they are applied, alone.
+    /// Readers hold it shared; removals alone, and commits to live views, only while they are applied.
     rows: Arc<RwLock<()>>,
     gone: AtomicBool,
     /// Where the store is known to hold no keys. Whoever changes them must say so here.
     pub(crate) gaps: Arc<Gaps>,
+    /// The last of its commits that is known to be synced, by the count of [`Gaps`].
+    synced: AtomicU64,
 }
 
 impl StoreLock {
@@ -179,6 +181,18 @@ impl<S: OrderedStore> Device<S> {
         }
     }
 
+    /// Makes a store's commits up to `begun` as durable as they must be to be acknowledged, or to be shown: a
+    /// row that was read and then lost would leave its number to another one, and peers remember numbers.
+    pub(crate) fn settle(&self, lock: &StoreLock, begun: u64) -> Result<()> {
+        if lock.synced.load(Ordering::Acquire) >= begun {
+            return Ok(());
+        }
+        let applied = lock.gaps.ended();
+        self.acknowledge()?;
+        lock.synced.fetch_max(applied, Ordering::AcqRel);
+        Ok(())
+    }
+
     /// The number of the store that is at a location now.
     pub(crate) fn find(&self, location: &Location) -> Result<Option<Number>> {
         self.number_at(&keys::location(location))
@@ -283,8 +297,9 @@ impl<S: OrderedStore> Device<S> {
     pub(crate) fn remove(&self, location: &Location) -> Result<()> {
         let doom = |number| Batch::new().put(keys::doomed(number), value::write_count(LAYOUT));
         if let Some(number) = self.vanish(location, doom)? {
-            self.drop_contents(number)?;
+            // Contents may go from the disk at once, which the location must not outlive at a loss of power.
             self.acknowledge()?;
+            self.drop_contents(number)?;
         }
         Ok(())
     }

@@ -47,6 +47,7 @@ impl Folder {
         // Another process may have made it in between.
         if !is_marked(path, &db, marker)? {
             mark(path, marker)?;
+            make_durably(path, &db)?;
         }
         let _lock = Some(lock);
         Ok(Some(Self { db, _lock }))
@@ -72,7 +73,7 @@ impl Folder {
         Error::new(ErrorKind::Busy, message).with_outcome(Outcome::NotApplied)
     }
 
-    /// Where the database's own files are. The database makes this folder itself.
+    /// Where the database's own files are.
     pub fn db(&self) -> &Path {
         &self.db
     }
@@ -117,6 +118,18 @@ fn mark(path: &Path, marker: &str) -> Result<()> {
         File::open(path)?.sync_all()
     };
     publish().map_err(|error| failed("name", &file, error))
+}
+
+/// Makes the folder of the database's own files and sees to it that a loss of power takes none of the folders
+/// that lead there: not all databases look above their own. Also those that another process may have made a
+/// moment ago: the engine's on the device, and this one in it.
+fn make_durably(path: &Path, db: &Path) -> Result<()> {
+    fs::create_dir_all(db).map_err(|error| failed("make", db, error))?;
+    for dir in path.ancestors().take(3) {
+        let synced = File::open(dir).and_then(|dir| dir.sync_all());
+        synced.map_err(|error| failed("sync", dir, error))?;
+    }
+    Ok(())
 }
 
 /// Makes sure that no other process has the database open.

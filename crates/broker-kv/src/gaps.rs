@@ -111,6 +111,11 @@ impl Gaps {
         (view, Sight { ended, begun })
     }
 
+    /// The last commit that was applied, or failed.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::SeqCst)
+    }
+
     /// Begins a commit, which ends when the answer is dropped. To be called by the store's only writer
     /// before it applies the batch.
     pub(crate) fn commit(&self, batch: &Batch) -> Applying<'_> {

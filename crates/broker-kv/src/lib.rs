@@ -96,9 +96,10 @@
 //!
 //! | | with [`Views::Snapshot`] | with [`Views::Live`] |
 //! |---|---|---|
-//! | a read | sees the database as it was at its beginning | holds its store's lock, shared |
+//! | a read | sees the database as it was at its beginning; holds its store's lock, shared | holds its store's lock, shared |
 //! | a commit | is applied at once | takes that lock alone while it is applied, not while it syncs |
 //! | wait for each other | never | reads and commits of one store, up to the timeout, then `Busy` |
+//! | removing, quarantining | waits for the reads of the store that are going on | the same |
 //!
 //! One writer at a time has a store. All locks are in memory: a database belongs to one [`KvEngine`].
 //!

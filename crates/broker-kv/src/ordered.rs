@@ -72,7 +72,8 @@ pub trait OrderedStore: Debug + Send + Sync + 'static {
 
     /// Removes every key in a range, not necessarily at once.
     ///
-    /// Nobody reads or writes these keys any more. After a crash the call is repeated.
+    /// Nobody reads or writes these keys any more, in older views neither, so these need not keep them. What was
+    /// applied before has been synced where that is wanted. After a crash the call is repeated.
     ///
     /// # Errors
     /// A part of the keys may have gone.

@@ -189,8 +189,9 @@ impl<S: OrderedStore> Device<S> {
         let batch = batch.put(doomed, value::write_count(unfinished.number.0));
         self.database().apply(batch)?;
         unfinished.lock.set_gone();
-        self.drop_contents(unfinished.number)?;
-        self.acknowledge()
+        // Contents may go from the disk at once, which the entry must not outlive at a loss of power.
+        self.acknowledge()?;
+        self.drop_contents(unfinished.number)
     }
 }
 

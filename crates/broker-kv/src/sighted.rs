@@ -30,6 +30,13 @@ impl<V> Sighted<V> {
     }
 }
 
+impl<V> Sighted<V> {
+    /// The last commit that the view may hold.
+    pub(crate) fn begun(&self) -> u64 {
+        self.sight.begun
+    }
+}
+
 impl<V: View> View for Sighted<V> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.view.get(key)

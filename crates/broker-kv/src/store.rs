@@ -44,8 +44,8 @@ enum Transaction<V> {
     Read {
         view: V,
         untouched: Overlay,
-        /// Keeps a live view as it is.
-        _guard: Option<ReaderGuard>,
+        /// Keeps a live view as it is, and the store from being removed.
+        _guard: ReaderGuard,
     },
     Write(Box<Change<V>>),
 }
@@ -138,11 +138,10 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
     fn begin_read(&self, timeout: Duration) -> Result<Transaction<Sighted<S::View>>> {
         let guard = self.lock.read(timeout)?;
         let view = Sighted::take(&self.lock.gaps, || self.device.view())?;
-        let live = self.device.database().describe().views == Views::Live;
         Ok(Transaction::Read {
             view,
             untouched: Overlay::default(),
-            _guard: live.then_some(guard),
+            _guard: guard,
         })
     }
 
@@ -190,7 +189,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         drop(applying);
         // The next writer may go on while this one waits for the sync.
         drop(guard);
-        self.device.acknowledge()
+        self.device.settle(&self.lock, self.lock.gaps.ended())
     }
 
     /// A cursor over a range of this store's keys; `None` when the range is empty.
@@ -386,7 +385,8 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
     fn commit(&mut self) -> Result<()> {
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Write(change) => self.commit_change(*change),
-            Transaction::Read { .. } | Transaction::None => Ok(()),
+            Transaction::Read { view, .. } => self.device.settle(&self.lock, view.begun()),
+            Transaction::None => Ok(()),
         }
     }
 

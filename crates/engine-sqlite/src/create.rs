@@ -217,7 +217,13 @@ pub(crate) fn quarantine(
     fs::create_dir_all(&parent).at("make", &parent)?;
     let target = move_aside(paths, &parent)?;
     // Where it is now before where it was: it may be in both places, never in none.
-    for dir in [parent.parent(), Some(&parent), paths.dir.parent()] {
+    let device: &Path = &paths.device;
+    for dir in [
+        Some(device),
+        parent.parent(),
+        Some(&parent),
+        paths.dir.parent(),
+    ] {
         dir.map_or(Ok(()), |dir| sync_departure(dir, durability))?;
     }
     Ok(target)

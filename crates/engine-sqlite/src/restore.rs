@@ -62,9 +62,11 @@ impl SqliteEngine {
         match found {
             Ok(Some(highest)) => return Ok(highest),
             Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::Busy => return Err(error),
             // What cannot be read was spoilt by a loss of power, and is not worth more than its rows.
-            Err(error) => tracing::warn!("restoring {location} starts afresh: {error}"),
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+                tracing::warn!("restoring {location} starts afresh: {error}");
+            }
+            Err(error) => return Err(error),
         }
         wipe(&self.stage(location).dir)?;
         self.make_stage::<K>(location, image)?;

@@ -2,13 +2,15 @@
 
 use super::owner::Owners;
 use super::place::Place;
-use super::plan::{DevicePlan, PAGE, Planned};
+use super::plan::{DevicePlan, PAGE, Planned, stores_of};
 use super::progress::Bar;
 use super::report::Report;
 use crate::cli::ConvertArgs;
 use crate::{Failure, chain};
 use broker_api::{Engine, Location};
 use broker_copy::{CopyError, StoreBroker, copy_store, same_image};
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a conversion works with.
@@ -29,32 +31,73 @@ impl Conversion<'_> {
         report: &mut Report,
     ) -> Result<(), Failure> {
         let path = self.place.devices.join(&plan.device);
-        let owned = match self.args.dry_run {
-            true => self.owners.check(&path),
-            false => self.owners.hold(&path),
-        };
-        if let Err(error) = owned {
-            report.refused(&plan.device, &chain(&error));
-            return Ok(());
-        }
         let refused_before = report.refusals();
+        let is_transferred = match self.begin(&plan, &path) {
+            Ok(is_transferred) => is_transferred,
+            Err(failure) => {
+                report.refused(&plan.device, &failure.to_string());
+                return Ok(());
+            }
+        };
         for planned in &plan.stores {
-            match self.args.dry_run {
-                true => self.try_out(planned, report).await,
-                false => self.store(planned, report).await,
+            match (is_transferred, self.args.dry_run) {
+                (true, _) => self.look_again(planned, report).await,
+                (false, true) => self.try_out(planned, report).await,
+                (false, false) => self.store(planned, report).await,
             }
             self.bar.next_store(planned.rows);
         }
-        let listed = self.synced(&plan, report).await;
+        let is_copied = !is_transferred && !self.args.dry_run;
+        let listed = self.synced(&plan, is_copied, report).await;
         self.left_behind(&plan, report);
         if self.args.dry_run || report.refusals() > refused_before {
             return Ok(());
         }
-        if plan.whole {
+        if plan.whole && !is_transferred {
+            self.require_unchanged(&plan).await?;
             self.owners.transfer(&path)?;
         }
         if self.args.remove_source {
             self.remove(&plan, &listed, report).await;
+        }
+        Ok(())
+    }
+
+    /// Sees whether the device may be converted, and whether it is the target's already.
+    fn begin(&self, plan: &DevicePlan, path: &Path) -> Result<bool, Failure> {
+        let is_transferred = self.owners.is_transferred(path)?;
+        if !plan.whole && self.args.remove_source && !is_transferred {
+            let from = &self.args.from;
+            return Err(Failure::new(format!(
+                "it belongs to {from}, and a store that is only elsewhere would be found by nobody; \
+                 convert the whole device, or leave out --remove-source"
+            )));
+        }
+        if !self.args.dry_run && !is_transferred {
+            self.owners.hold(path)?;
+        }
+        Ok(is_transferred)
+    }
+
+    /// A server that still runs may have changed what was copied already, or made stores since.
+    async fn require_unchanged(&self, plan: &DevicePlan) -> Result<(), Failure> {
+        let changed = |what: &dyn std::fmt::Display| {
+            let device = &plan.device;
+            Failure::new(format!(
+                "{what} changed while others of {device} were copied; stop its servers and run this again"
+            ))
+        };
+        let planned: HashSet<_> = plan
+            .stores
+            .iter()
+            .map(|planned| &planned.location)
+            .collect();
+        for location in stores_of(&*self.source, &plan.device).await? {
+            let (source, target) = self.brokers(&location);
+            let same = planned.contains(&location) && same_image(&source, &target).await?;
+            if !same {
+                return Err(changed(&location));
+            }
         }
         Ok(())
     }
@@ -76,6 +119,23 @@ impl Conversion<'_> {
                 }
                 report.refused(location, &chain(&error));
             }
+        }
+    }
+
+    /// Compares a store that was converted by an earlier run. What became of it at the target since is right.
+    async fn look_again(&self, planned: &Planned, report: &mut Report) {
+        let location = &planned.location;
+        let (source, target) = self.brokers(location);
+        match target.facts().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return report.went_on(location),
+            Err(error) => return report.refused(location, &chain(&error)),
+        }
+        let watch = |progress| self.bar.row(location, progress);
+        match copy_store(&source, &target, &watch).await {
+            Ok(copied) => report.copied(location, &copied),
+            Err(CopyError::Occupied(_)) => report.went_on(location),
+            Err(error) => report.refused(location, &chain(&error)),
         }
     }
 
@@ -108,8 +168,13 @@ impl Conversion<'_> {
         }
     }
 
-    /// Puts on the target's list of container sync what is on the source's, and says what that is.
-    async fn synced(&self, plan: &DevicePlan, report: &mut Report) -> Vec<Location> {
+    /// Says what is on the source's list of container sync, and puts it on the target's when it is to be copied.
+    async fn synced(
+        &self,
+        plan: &DevicePlan,
+        is_copied: bool,
+        report: &mut Report,
+    ) -> Vec<Location> {
         let (mut listed, mut after): (Vec<Location>, Option<Location>) = (Vec::new(), None);
         let is_planned = |location: &Location| {
             plan.whole
@@ -133,9 +198,7 @@ impl Conversion<'_> {
             };
             after = Some(last.clone());
             for location in page.into_iter().filter(is_planned) {
-                if !self.args.dry_run
-                    && let Err(error) = self.target.set_synced(&location, true).await
-                {
+                if is_copied && let Err(error) = self.target.set_synced(&location, true).await {
                     report.refused(&location, &chain(&error));
                 }
                 report.synced();
@@ -163,23 +226,13 @@ impl Conversion<'_> {
         }
     }
 
-    /// Removes from the source what is proven to be at the target.
+    /// Removes from the source what is proven to be at the target, or what was, before the target went on.
     async fn remove(&self, plan: &DevicePlan, listed: &[Location], report: &mut Report) {
         for planned in &plan.stores {
             let location = &planned.location;
-            let (source, target) = self.brokers(location);
-            let removed = match same_image(&source, &target).await {
-                Ok(true) => self
-                    .source
-                    .remove(location)
-                    .await
-                    .map_err(|error| chain(&error)),
-                Ok(false) => Err(CopyError::Changed.to_string()),
-                Err(error) => Err(chain(&error)),
-            };
-            match removed {
+            match self.source.remove(location).await {
                 Ok(()) => report.removed(),
-                Err(reason) => report.refused(location, &reason),
+                Err(error) => report.refused(location, &chain(&error)),
             }
         }
         for location in listed {

@@ -100,8 +100,12 @@ fn chosen(place: &Place, args: &ConvertArgs) -> Result<Vec<String>, Failure> {
     }
 }
 
-async fn whole_device(source: &dyn Engine, device: &str) -> broker_api::Result<DevicePlan> {
-    let mut stores = Vec::new();
+/// All stores of a device.
+pub(super) async fn stores_of(
+    source: &dyn Engine,
+    device: &str,
+) -> broker_api::Result<Vec<Location>> {
+    let mut stores: Vec<Location> = Vec::new();
     for kind in [StoreKind::Account, StoreKind::Container] {
         let mut after = None;
         loop {
@@ -110,10 +114,16 @@ async fn whole_device(source: &dyn Engine, device: &str) -> broker_api::Result<D
                 break;
             };
             after = Some(last.clone());
-            for location in page {
-                stores.push(planned(source, location).await);
-            }
+            stores.extend(page);
         }
+    }
+    Ok(stores)
+}
+
+async fn whole_device(source: &dyn Engine, device: &str) -> broker_api::Result<DevicePlan> {
+    let mut stores = Vec::new();
+    for location in stores_of(source, device).await? {
+        stores.push(planned(source, location).await);
     }
     Ok(DevicePlan {
         device: device.to_owned(),

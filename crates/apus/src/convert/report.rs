@@ -18,6 +18,7 @@ pub(super) struct Report {
     resumed: u64,
     refused: u64,
     removed: u64,
+    went_on: u64,
     synced: u64,
     rows: u64,
     left_behind: u64,
@@ -33,6 +34,7 @@ impl Report {
             resumed: 0,
             refused: 0,
             removed: 0,
+            went_on: 0,
             synced: 0,
             rows: 0,
             left_behind: 0,
@@ -87,6 +89,12 @@ impl Report {
         self.refused
     }
 
+    /// A store was converted by an earlier run, and has changed or gone at the target since.
+    pub(super) fn went_on(&mut self, location: &Location) {
+        self.went_on += 1;
+        self.line(&json!({"store": location.to_string(), "state": "went on"}));
+    }
+
     /// A store was removed from the source.
     pub(super) fn removed(&mut self) {
         self.removed += 1;
@@ -109,7 +117,7 @@ impl Report {
         let (seconds, rate) = (bar.elapsed().as_secs_f64(), bar.rows_per_second());
         self.line(&json!({
             "copied": self.copied, "resumed": self.resumed, "were_there": self.were_there,
-            "refused": self.refused, "removed": self.removed, "synced": self.synced, "rows": self.rows,
+            "refused": self.refused, "removed": self.removed, "went_on": self.went_on, "synced": self.synced, "rows": self.rows,
             "left_behind": self.left_behind, "dry_run": self.dry_run, "seconds": seconds,
             "rows_per_second": rate,
         }));

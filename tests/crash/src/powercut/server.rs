@@ -18,7 +18,11 @@ pub(crate) fn rounds(args: &Args, folder: &Path) -> Result<String, String> {
     let mut lost = Vec::new();
     for round in 0..args.rounds {
         let in_round = |problem: String| format!("round {round}: {problem}");
-        let lost_now = trial.round(round).map_err(in_round)?;
+        let lost_now = match trial.round(round) {
+            // What cannot even be listed is lost.
+            Err(problem) if args.expect_loss => vec![problem],
+            ended => ended.map_err(in_round)?,
+        };
         if let (Some(first), false) = (lost_now.first(), args.expect_loss) {
             let count = lost_now.len();
             return Err(in_round(format!("{count} names lost, the first: {first}")));
