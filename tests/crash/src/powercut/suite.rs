@@ -11,9 +11,13 @@ use broker_crash::Draw;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the suite's own engine may take to close its files.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An engine whose children lose their power when they are killed.
 struct Powered {
@@ -38,6 +42,7 @@ impl Subject for Powered {
         let folder = self.folder.join(scratch.token());
         fs::create_dir_all(&folder)?;
         let root = scratch.path().canonicalize()?;
+        wait_until_closed(&root)?;
         let shim = Shim::install(&folder, &root).map_err(io::Error::other)?;
         let disk = shim.scan().map_err(io::Error::other)?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -61,6 +66,22 @@ impl Subject for Powered {
         };
         shim.cut(&mut disk, &mut cut)
     }
+}
+
+/// Waits until this process has let go of all files in a folder. The suite has closed its engine, but a database
+/// may be closing in the background, and would tidy up files that a power cut has just brought back.
+fn wait_until_closed(root: &Path) -> io::Result<()> {
+    let patience = Instant::now() + CLOSING_TIMEOUT;
+    while Instant::now() < patience {
+        let opened = fs::read_dir("/proc/self/fd")?;
+        let mut files = opened.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        if !files.any(|file| file.starts_with(root)) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let message = "the suite's own engine does not close";
+    Err(io::Error::new(io::ErrorKind::TimedOut, message))
 }
 
 /// Runs the durable cases; with `--expect-loss` one of them must fail.
