@@ -84,7 +84,7 @@ oracle: build setup-swift
 
 # What a full device does to each engine.
 full: build
-	scripts/full.sh $(CARGO_ALL)
+	scripts/full.sh $(CARGO_ALL) test --release --workspace $(FEATURES)
 
 # kill -9, and cuts of the power, while 32 connections write: every engine that is compiled in, at every
 # durability that it has. ROUNDS=200 for a long run.

@@ -1,5 +1,5 @@
 //! What happens on a full device. Needs a small file system of its own:
-//! `mount -t tmpfs -o size=6m tmpfs /mnt && APUS_SMALL_DEVICES=/mnt cargo test -p engine-sled --test full -- --ignored`.
+//! `mount -t tmpfs -o size=32m tmpfs /mnt && APUS_SMALL_DEVICES=/mnt cargo test -p engine-sled --test full -- --ignored`.
 #![allow(clippy::unwrap_used)]
 
 use broker_api::{
@@ -26,9 +26,10 @@ fn merge<S: ContainerStore>(store: &mut S, from: usize) -> broker_api::Result<()
 fn what_was_acknowledged_before_the_device_was_full_is_there() {
     let devices = std::env::var_os("APUS_SMALL_DEVICES").unwrap();
     let device = std::path::Path::new(&devices).join("sda1");
+    let _ = std::fs::remove_dir_all(&device);
     std::fs::create_dir_all(&device).unwrap();
     let ballast = device.join("ballast");
-    std::fs::write(&ballast, vec![1; 1 << 20]).unwrap();
+    std::fs::write(&ballast, vec![1; 8 << 20]).unwrap();
     let open = || {
         let options = SledOptions::new(&devices).with_mount_check(false);
         KvEngine::new(SledDevices::new(options.with_cache_capacity_mb(8)))
