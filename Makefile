@@ -5,7 +5,8 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/apus/target
 CARGO := cargo
 # With every engine: RocksDB, which is C++, is built once per machine by scripts/rocksdb.sh and linked from there.
-CARGO_ALL := $(CARGO) --config $(shell scripts/rocksdb.sh --path)
+ROCKSDB := --config $(shell scripts/rocksdb.sh --path)
+CARGO_ALL := $(CARGO) $(ROCKSDB)
 FEATURES := --features apus/rocksdb
 BIN := $(CARGO_TARGET_DIR)/release
 
@@ -42,7 +43,8 @@ test: check unit certify third-party wire oracle full crash convert swift-tests
 # Form, lints and documentation, as errors.
 check: setup rocksdb
 	$(CARGO) fmt --all --check
-	$(CARGO_ALL) clippy --release --workspace --all-targets $(FEATURES) -- -D warnings
+	# After the word clippy, or it is not passed on.
+	$(CARGO) clippy $(ROCKSDB) --release --workspace --all-targets $(FEATURES) -- -D warnings
 	scripts/readme_tables.py --check
 	RUSTDOCFLAGS="-D warnings" $(CARGO_ALL) doc --release --workspace $(FEATURES) --no-deps --quiet
 
