@@ -1,13 +1,11 @@
 //! Builds the library that is preloaded into servers whose power is cut.
 
-// A panic is how a build fails.
-#![allow(clippy::unwrap_used)]
-
 use std::path::Path;
 
 fn main() {
     println!("cargo::rerun-if-changed=shim/powercut.c");
-    let library = Path::new(&std::env::var_os("OUT_DIR").unwrap()).join("powercut.so");
+    let out = std::env::var_os("OUT_DIR").expect("cargo names a folder for what a build makes");
+    let library = Path::new(&out).join("powercut.so");
     let mut build = cc::Build::new();
     build
         .opt_level(2)
@@ -17,6 +15,8 @@ fn main() {
     let mut compiler = build.get_compiler().to_command();
     compiler.arg("-shared").arg("-o").arg(&library);
     compiler.args(["shim/powercut.c", "-ldl", "-lpthread"]);
-    let status = compiler.status().unwrap();
+    let status = compiler
+        .status()
+        .expect("the C compiler that cc found starts");
     assert!(status.success(), "the C compiler failed: {compiler:?}");
 }
