@@ -8,6 +8,7 @@ use broker_kv::{Devices, Folder, Presence};
 use broker_runtime::{RuntimeOptions, device};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 /// The folder of this engine on a device.
 const FOLDER: &str = "apus-sled";
@@ -88,6 +89,7 @@ impl Devices for SledDevices {
         let Some(folder) = Folder::claim(&self.folder(device, kind), FORMAT, presence)? else {
             return Ok(None);
         };
+        remove_unfinished(folder.db())?;
         let db = self.open_db(folder.db())?;
         Ok(Some(Arc::new(SledStore::new(db, folder))))
     }
@@ -97,4 +99,27 @@ impl Devices for SledDevices {
         let health = device::health(devices, device, self.options.mount_check);
         Ok(health.at("look at", &devices.join(device))?)
     }
+}
+
+/// Removes what sled was writing when it was killed and would take for whole: a snapshot that is not named
+/// yet, and the configuration of a database that has no data file yet.
+fn remove_unfinished(db: &Path) -> Result<()> {
+    let entries = match fs::read_dir(db) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.at("list", db)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.at("list", db)?.file_name());
+    }
+    let has_data = names.iter().any(|name| name == "db");
+    for name in names {
+        let bytes = name.as_encoded_bytes();
+        let snapshot = bytes.starts_with(b"snap.") && bytes.ends_with(b".generating");
+        if snapshot || (name == "conf" && !has_data) {
+            let path = db.join(name);
+            fs::remove_file(&path).at("remove", &path)?;
+        }
+    }
+    Ok(())
 }

@@ -173,3 +173,26 @@ fn a_commit_waits_for_readers_and_says_busy() {
     );
     assert_eq!(reader.facts().unwrap().store().max_row.0, -1);
 }
+
+/// A failure would mean that a process killed while it opened a database leaves one that never opens again.
+#[test]
+fn what_sled_left_unfinished_is_removed() {
+    let (dir, folder) = devices();
+    // Killed before the database had any data, in the middle of its configuration.
+    std::fs::create_dir_all(folder.join("db/blobs")).unwrap();
+    std::fs::write(folder.join("FORMAT"), marker()).unwrap();
+    std::fs::write(folder.join("db/conf"), "segment_size: 524288\nversi").unwrap();
+    create(&engine(dir.path())).unwrap();
+    // Killed in the middle of a snapshot that would be the newest.
+    let unfinished = folder.join("db/snap.7FFFFFFFFFFFFFFF.generating");
+    std::fs::write(&unfinished, "half").unwrap();
+    assert!(engine(dir.path()).exists(&location()).unwrap());
+    assert!(!unfinished.exists());
+}
+
+/// The marker that this version writes.
+fn marker() -> Vec<u8> {
+    let (dir, folder) = devices();
+    create(&engine(dir.path())).unwrap();
+    std::fs::read(folder.join("FORMAT")).unwrap()
+}
