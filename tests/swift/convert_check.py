@@ -84,7 +84,11 @@ class Journey:
         return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def apus(self, *words):
-        return subprocess.Popen([str(self.options.apus), *map(str, words)], stdout=subprocess.PIPE, text=True)
+        """Starts the binary; what it prints goes to a file, since nobody reads a pipe while it is watched."""
+        output = tempfile.TemporaryFile(mode="w+", dir=self.folder)
+        child = subprocess.Popen([str(self.options.apus), *map(str, words)], stdout=output, text=True)
+        child.output = output
+        return child
 
     def convert(self, source, target, *more):
         return self.apus("convert", "--from", source, "--to", target, "--devices", self.devices, "--json", *more)
@@ -121,7 +125,8 @@ class Journey:
             if child.poll() is not None:
                 break  # it was faster
             child.kill()
-            child.communicate()
+            child.wait()
+            child.output.close()
             killed += 1
             patience *= GROWTH
         child = self.convert(source, target)
@@ -169,16 +174,24 @@ def watch(child, seconds=None):
     return peak
 
 
+def ended(child):
+    """Waits for the end of a process and returns what it printed."""
+    child.wait()
+    with child.output as output:
+        output.seek(0)
+        return output.read()
+
+
 def finish(child):
     """The summary that `apus convert --json` ends with."""
-    output, _ = child.communicate()
+    output = ended(child)
     if child.returncode:
         raise Failed(f"apus convert ended with {child.returncode}: {output[-2000:]}")
     return json.loads(output.splitlines()[-1])
 
 
 def succeed(child):
-    output, _ = child.communicate()
+    output = ended(child)
     if child.returncode:
         raise Failed(f"{child.args} ended with {child.returncode}: {output}")
 

@@ -3,6 +3,7 @@
 use crate::error::{Attempt, Failure};
 use crate::path::{FileId, file_id};
 use broker_api::{Durability, RollingHash};
+use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -36,6 +37,9 @@ fn connect(path: &Path, durability: Durability) -> Attempt<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // Without this, a prepared statement whose parameters could matter to its plan is parsed and planned
+    // again each time they change: most of what a seek costs.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // EXTRA also syncs the directory after the journal was removed. Without that a loss of power can
     // bring the journal back, and with it the state before the commit.
     let synchronous = match durability {

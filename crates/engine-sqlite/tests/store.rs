@@ -587,3 +587,45 @@ async fn reader_of_stale_answers_does_not_wait_for_a_writer() {
     let info = tokio::time::timeout(soon, reader.get_info()).await;
     assert_eq!(info.expect("it waits").unwrap().object_count(), 0);
 }
+
+/// A failure would mean that a server shows what a container held before Swift's replicator, or another server
+/// on the same files, changed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_that_are_remembered_are_those_of_the_file() {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    broker.put_object(object("first", 5)).await.unwrap();
+    let other = reopen(bench.devices(), Durability::Process);
+    let other = other.container(&container_at("c"), &BrokerOptions::default());
+    let settled = || tokio::time::sleep(std::time::Duration::from_millis(150));
+    for round in 1..6 {
+        // Merged, and long enough ago for the facts to be remembered when they are read again.
+        broker.get_info().await.unwrap();
+        settled().await;
+        for _ in 0..2 {
+            assert_eq!(broker.get_info().await.unwrap().object_count(), round);
+        }
+        let new = object(&format!("new {round}"), 5);
+        match round {
+            // Committed by the other, and asked for at once or later; then only buffered by it.
+            1 | 2 => {
+                let merged = other.merge_items(vec![new], MergeOptions::default()).await;
+                merged.unwrap();
+            }
+            _ => other.put_object(new).await.unwrap(),
+        }
+        if round % 2 == 0 {
+            settled().await;
+        }
+        assert_eq!(broker.get_info().await.unwrap().object_count(), round + 1);
+    }
+    broker.get_info().await.unwrap();
+    settled().await;
+    broker.get_info().await.unwrap();
+    fs::rename(
+        bench.dir_of(&container_at("c")),
+        bench.devices().join("gone"),
+    )
+    .unwrap();
+    assert!(broker.info().await.unwrap().is_none());
+}
