@@ -111,7 +111,7 @@ swift-tests: build setup-swift
 # Beside stock Swift and a bare server, in turns on this machine: about an hour, or four minutes.
 bench: build setup-swift
 	APUS_SWIFT_ENV="$$(python3 tests/swift/python_env.py)" \
-		$(BIN)/broker-bench --json $(CARGO_TARGET_DIR)/bench.json $(ARGS)
+		$(BIN)/broker-bench --json $(CARGO_TARGET_DIR)/bench.json --document docs/performance.md $(ARGS)
 
 bench-quick: build setup-swift
 	APUS_SWIFT_ENV="$$(python3 tests/swift/python_env.py)" \

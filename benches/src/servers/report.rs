@@ -123,6 +123,38 @@ impl Report {
         table
     }
 
+    /// The section of a document that shows the figures: a line for each workload, a column for each subject.
+    pub(crate) fn markdown(&self) -> String {
+        let mut subjects: Vec<&str> = Vec::new();
+        for one in self.lines.iter().flat_map(|(.., measured)| measured) {
+            if !subjects.contains(&one.subject.as_str()) {
+                subjects.push(&one.subject);
+            }
+        }
+        let processors = std::thread::available_parallelism().map_or(0, usize::from);
+        let mut text = format!(
+            "Medians of {} rounds of {} s; {processors} processors, shared by the load and the server; the large \
+             container has {} rows.\n\n| workload | {} |\n|---|{}\n",
+            self.rounds,
+            self.seconds,
+            self.rows,
+            subjects.join(" | "),
+            "---|".repeat(subjects.len())
+        );
+        for (name, _, _, measured) in &self.lines {
+            // Writing to a string does not fail, here and below.
+            let _ = write!(text, "| {name} |");
+            for subject in &subjects {
+                let _ = match measured.iter().find(|one| one.subject == *subject) {
+                    Some(one) => write!(text, " {} |", cell(one, measured)),
+                    None => write!(text, " |"),
+                };
+            }
+            text.push('\n');
+        }
+        text
+    }
+
     pub(crate) fn as_json(&self) -> Value {
         let lines = self
             .lines
@@ -159,4 +191,21 @@ impl Report {
             "workloads": lines.collect::<Vec<_>>(),
         })
     }
+}
+
+/// A rate with its 99th percentile and its ratio to stock Swift with the range over the rounds.
+fn cell(one: &Measured, all: &[Measured]) -> String {
+    let figures = Figures::median(&one.runs);
+    let digits = if figures.rate < 100.0 { 1 } else { 0 };
+    let mut cell = format!("{:.digits$}/s, p99 {:.1} ms", figures.rate, figures.p99_ms);
+    let stock = all.iter().find(|other| other.subject == "stock");
+    if let Some(stock) = stock.filter(|_| one.subject != "stock" && one.subject != "bare") {
+        let Ratio {
+            median,
+            least,
+            greatest,
+        } = Ratio::between(one, stock);
+        let _ = write!(cell, "; **{median:.1}×** ({least:.1}–{greatest:.1})");
+    }
+    cell
 }

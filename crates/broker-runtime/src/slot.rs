@@ -354,9 +354,10 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
 
     /// The facts, when they are in memory and nobody changed the store since they were read.
     pub(crate) fn known_facts(&self, shared: &Shared<E>) -> Option<Facts> {
+        let now = shared.engine.stamp(&self.location)?;
         let known = lock(&self.known);
         let (stamp, facts) = known.facts.as_ref()?;
-        (shared.engine.stamp(&self.location)? == *stamp).then(|| facts.clone())
+        (now == *stamp).then(|| facts.clone())
     }
 
     /// Reads the facts and keeps them; `None` when the store is absent.
