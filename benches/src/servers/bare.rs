@@ -15,10 +15,13 @@ use tokio::runtime::Runtime;
 /// What a bare server answers to requests of a method.
 pub(crate) type Answers = Vec<(String, raw_http::Response)>;
 
+/// The answers as they are sent, by method.
+type Prepared = RwLock<Vec<(String, Response<Bytes>)>>;
+
 /// A running bare server with two threads, as the others have two workers.
 pub(crate) struct Bare {
     pub(crate) address: SocketAddr,
-    answers: Arc<RwLock<Vec<(String, Response<Bytes>)>>>,
+    answers: Arc<Prepared>,
     _runtime: Runtime,
 }
 
@@ -63,10 +66,7 @@ impl Bare {
     }
 }
 
-async fn serve(
-    listener: std::net::TcpListener,
-    answers: Arc<RwLock<Vec<(String, Response<Bytes>)>>>,
-) {
+async fn serve(listener: std::net::TcpListener, answers: Arc<Prepared>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
@@ -91,7 +91,7 @@ async fn serve(
     }
 }
 
-fn find(answers: &RwLock<Vec<(String, Response<Bytes>)>>, method: &str) -> Response<Full<Bytes>> {
+fn find(answers: &Prepared, method: &str) -> Response<Full<Bytes>> {
     let answers = answers.read().unwrap_or_else(|e| e.into_inner());
     match answers.iter().find(|(of, _)| of == method) {
         Some((_, response)) => response.clone().map(Full::new),
