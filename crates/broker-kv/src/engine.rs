@@ -11,7 +11,7 @@ use broker_api::{
     ObjectRow, Outcome, PolicyStat, Reported, Result, RollingHash, RowId, StoreInfo, StoreKind,
     Timestamp, TimestampText,
 };
-use broker_runtime::sync::{Restore, Stamp, SyncEngine};
+use broker_runtime::sync::{Restore, SyncEngine};
 use broker_runtime::{Adapter, RuntimeOptions};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -214,11 +214,6 @@ impl<D: Devices> SyncEngine for KvEngine<D> {
             Some(device) => Ok(device.find(location)?.is_some()),
             None => Ok(false),
         }
-    }
-
-    /// Nobody else writes to a database that is open here.
-    fn stamp(&self, _: &Location) -> Option<Stamp> {
-        Some(Stamp::default())
     }
 
     fn open_account(&self, location: &Location) -> Result<Option<Self::Account>> {

@@ -169,9 +169,7 @@ impl<E: SyncEngine> Engine for Adapter<E> {
         let (location, reason) = (location.clone(), reason.to_owned());
         on_pool(&self.shared, move |shared| {
             close(shared, &location);
-            let quarantined = shared.engine.quarantine(&location, &reason);
-            forget(shared, &location);
-            quarantined
+            shared.engine.quarantine(&location, &reason)
         })
         .await
     }
@@ -180,9 +178,7 @@ impl<E: SyncEngine> Engine for Adapter<E> {
         let location = location.clone();
         on_pool(&self.shared, move |shared| {
             close(shared, &location);
-            let removed = shared.engine.remove(&location);
-            forget(shared, &location);
-            removed
+            shared.engine.remove(&location)
         })
         .await
     }
@@ -220,14 +216,6 @@ fn close<E: SyncEngine>(shared: &Shared<E>, location: &Location) {
     match location.kind() {
         StoreKind::Account => shared.accounts.close(location),
         StoreKind::Container => shared.containers.close(location),
-    }
-}
-
-/// Has the facts of a store read anew, after it was removed or moved away.
-fn forget<E: SyncEngine>(shared: &Shared<E>, location: &Location) {
-    match location.kind() {
-        StoreKind::Account => shared.accounts.forget(location),
-        StoreKind::Container => shared.containers.forget(location),
     }
 }
 
@@ -287,17 +275,6 @@ impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
             slot.read(shared, &options, read)
         })
         .await
-    }
-
-    /// The facts, from memory when they are known to hold: a change of threads costs more than they do.
-    async fn facts(&self) -> Result<Option<Facts>> {
-        let slot = self.slot();
-        if let Some(facts) = slot.known_facts(&self.shared) {
-            return Ok(Some(facts));
-        }
-        let options = self.options;
-        self.in_turn("info", move |shared, slot| slot.facts(shared, &options))
-            .await
     }
 
     /// As [`read`](Self::read), for a store that must be there.
@@ -527,7 +504,7 @@ impl<E: SyncEngine> AccountBroker for Handle<E, Accounts> {
     }
 
     async fn info(&self) -> Result<Option<AccountInfo>> {
-        match self.facts().await? {
+        match self.read("info", Store::facts).await? {
             Some(Facts::Account(info)) => Ok(Some(info)),
             Some(Facts::Container(_)) => Err(wrong_kind()),
             None => Ok(None),
@@ -587,7 +564,7 @@ impl<E: SyncEngine> ContainerBroker for Handle<E, Containers> {
     }
 
     async fn info(&self) -> Result<Option<ContainerInfo>> {
-        match self.facts().await? {
+        match self.read("info", Store::facts).await? {
             Some(Facts::Container(info)) => Ok(Some(info)),
             Some(Facts::Account(_)) => Err(wrong_kind()),
             None => Ok(None),

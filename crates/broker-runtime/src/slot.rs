@@ -14,9 +14,9 @@
 use crate::adapter::Shared;
 use crate::ops;
 use crate::pool::QueueFull;
-use crate::sync::{Access, AccountStore, Buffered, ContainerStore, Stamp, Store, SyncEngine};
+use crate::sync::{Access, AccountStore, Buffered, ContainerStore, Store, SyncEngine};
 use broker_api::{
-    BrokerOptions, ContainerMarks, ContainerRecord, Direction, Error, ErrorKind, Facts, Location,
+    BrokerOptions, ContainerMarks, ContainerRecord, Direction, Error, ErrorKind, Location,
     MergeTimestamps, MetadataEntry, MetadataLimits, ObjectRecord, PolicyIndex, ReclaimAge,
     RemoveObjects, Reported, Result, StoreKind, SyncPoint, Timestamp,
 };
@@ -241,16 +241,6 @@ pub(crate) struct Slot<E: SyncEngine, K: Kind<E>> {
     room: Arc<Semaphore>,
     turns: Arc<Semaphore>,
     quarantining: Mutex<()>,
-    known: Mutex<Known>,
-}
-
-/// The facts as they were last read.
-#[derive(Default)]
-struct Known {
-    /// Counts the changes that were made here, so that facts which were read before one are not kept after it.
-    changes: u64,
-    /// The facts, and the engine's stamp from before they were read.
-    facts: Option<(Stamp, Facts)>,
 }
 
 /// The right to occupy a worker with a store, until it is dropped.
@@ -312,18 +302,9 @@ impl<E: SyncEngine, K: Kind<E>> Table<E, K> {
         let slot = lock(&self.slots).peek(location).cloned();
         if let Some(slot) = slot {
             lock(&slot.idle).clear();
-            slot.forget_facts();
             if let Ok(mut writer) = slot.writer.try_lock() {
                 *writer = None;
             }
-        }
-    }
-
-    /// Has the facts of a location read anew.
-    pub(crate) fn forget(&self, location: &Location) {
-        let slot = lock(&self.slots).peek(location).cloned();
-        if let Some(slot) = slot {
-            slot.forget_facts();
         }
     }
 }
@@ -348,39 +329,7 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
             room: Arc::new(Semaphore::new(MAX_WAITING_READS)),
             turns: Arc::new(Semaphore::new(turns)),
             quarantining: Mutex::new(()),
-            known: Mutex::default(),
         }
-    }
-
-    /// The facts, when they are in memory and nobody changed the store since they were read.
-    pub(crate) fn known_facts(&self, shared: &Shared<E>) -> Option<Facts> {
-        let now = shared.engine.stamp(&self.location)?;
-        let known = lock(&self.known);
-        let (stamp, facts) = known.facts.as_ref()?;
-        (now == *stamp).then(|| facts.clone())
-    }
-
-    /// Reads the facts and keeps them; `None` when the store is absent.
-    pub(crate) fn facts(
-        &self,
-        shared: &Shared<E>,
-        options: &BrokerOptions,
-    ) -> Result<Option<Facts>> {
-        let changes = lock(&self.known).changes;
-        let stamp = shared.engine.stamp(&self.location);
-        let facts = self.read(shared, options, Store::facts)?;
-        let mut known = lock(&self.known);
-        if known.changes == changes {
-            known.facts = stamp.zip(facts.clone());
-        }
-        Ok(facts)
-    }
-
-    /// Has the facts read anew. Called after a change and before it is acknowledged.
-    fn forget_facts(&self) {
-        let mut known = lock(&self.known);
-        known.changes += 1;
-        known.facts = None;
     }
 
     /// Waits until the store may occupy one more worker, in order of arrival.
@@ -572,7 +521,6 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         let mut handle = writer.take();
         let done = work(&mut handle);
         *writer = handle;
-        self.forget_facts();
         done
     }
 
@@ -661,9 +609,7 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
             return;
         }
         lock(&self.idle).clear();
-        let quarantined = shared.engine.quarantine(&self.location, reason);
-        self.forget_facts();
-        match quarantined {
+        match shared.engine.quarantine(&self.location, reason) {
             Ok(()) => tracing::error!("quarantined {} due to {reason}", self.location),
             Err(error) => tracing::error!("cannot quarantine {}: {error}", self.location),
         }
@@ -726,7 +672,6 @@ impl<E: SyncEngine, K: Kind<E>> Drop for DrainGuard<'_, E, K> {
         if !std::thread::panicking() {
             return;
         }
-        self.slot.forget_facts();
         let mut queue = lock(&self.slot.queue);
         let goes_on = !queue.waiting.is_empty() && self.slot.drain_later(self.shared).is_ok();
         if !goes_on {

@@ -50,17 +50,6 @@ pub struct StatChange {
     pub id: Option<String>,
 }
 
-/// What tells one state of a store from another without opening it; see [`SyncEngine::stamp`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stamp([i64; 8]);
-
-impl Stamp {
-    /// A stamp of these numbers, such as a file's identity, size and times.
-    pub fn new(numbers: [i64; 8]) -> Self {
-        Self(numbers)
-    }
-}
-
 /// An open handle on one store.
 pub trait Store: Send + 'static {
     /// Whether the store at this location is still the one that was opened; false after others
@@ -275,17 +264,6 @@ pub trait SyncEngine: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the device fails.
     fn exists(&self, location: &Location) -> Result<bool>;
-
-    /// What tells whether others changed the store: facts that were read after a stamp was taken still hold
-    /// when the stamp is the same later, apart from what was changed through the [`Adapter`](crate::Adapter)
-    /// of this engine. `None`: nothing can be told, or not yet, and facts are read anew each time.
-    ///
-    /// Called on asynchronous threads, so it must not wait: a few system calls on what the kernel holds in
-    /// memory, or nothing at all for an engine that nobody else writes to, whose stamps are all the same.
-    fn stamp(&self, location: &Location) -> Option<Stamp> {
-        let _ = location;
-        None
-    }
 
     /// Opens an account; `None` when it is absent.
     ///

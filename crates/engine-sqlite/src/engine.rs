@@ -14,7 +14,7 @@ use broker_api::{
     BrokerOptions, Capabilities, DeviceHealth, Durability, Engine, Initialized, Location,
     NewAccount, NewContainer, Result, StoreKind,
 };
-use broker_runtime::sync::{Restore, Stamp, SyncEngine};
+use broker_runtime::sync::{Restore, SyncEngine};
 use broker_runtime::{Adapter, RuntimeOptions, device};
 use std::sync::Arc;
 
@@ -79,10 +79,6 @@ impl SyncEngine for SqliteEngine {
 
     fn exists(&self, location: &Location) -> Result<bool> {
         Ok(self.paths(location).exists()?)
-    }
-
-    fn stamp(&self, location: &Location) -> Option<Stamp> {
-        self.paths(location).stamp()
     }
 
     fn open_account(&self, location: &Location) -> Result<Option<Self::Account>> {

@@ -9,11 +9,9 @@
 
 use crate::error::{Attempt, Failure, OsContext};
 use broker_api::{Location, StoreKind};
-use broker_runtime::sync::Stamp;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// The paths of one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,37 +78,6 @@ impl StorePaths {
         Ok(self.databases()?.iter().any(|name| name.contains('_')))
     }
 
-    /// What tells whether the database, its directory or the buffered records changed; `None` when records are
-    /// buffered, when there is no database, or so shortly after a change that the next could have the same
-    /// time. Swift writes to these files as well, and each commit changes the times of both.
-    pub(crate) fn stamp(&self) -> Option<Stamp> {
-        match rustix::fs::stat(self.dir.join(self.pending_name())) {
-            Err(Errno::NOENT) => {}
-            Ok(pending) if pending.st_size == 0 => {}
-            _ => return None,
-        }
-        let db = rustix::fs::stat(&self.db).ok()?;
-        let dir = rustix::fs::stat(&self.dir).ok()?;
-        // The time of change, since that of modification can be set to anything.
-        let times = [&db, &dir].map(|stat| (stat.st_ctime, stat.st_ctime_nsec as i64));
-        if !times.into_iter().all(is_past) {
-            return None;
-        }
-        let [(db_seconds, db_rest), (dir_seconds, dir_rest)] = times;
-        let (device, inode) = (db.st_dev as i64, db.st_ino as i64);
-        let size = db.st_size;
-        Some(Stamp::new([
-            device,
-            inode,
-            size,
-            db_seconds,
-            db_rest,
-            dir.st_ino as i64,
-            dir_seconds,
-            dir_rest,
-        ]))
-    }
-
     /// The names of all database files of the store.
     pub(crate) fn databases(&self) -> Attempt<Vec<String>> {
         let entries = match std::fs::read_dir(&self.dir) {
@@ -173,16 +140,6 @@ pub(crate) fn file_id(path: &Path) -> Attempt<Option<FileId>> {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(Failure::os("look at", path, errno.into())),
     }
-}
-
-/// When a file last changed, in seconds and nanoseconds.
-pub(crate) type FileTime = (i64, i64);
-
-/// Whether a time lies far enough back for the file system's clock to have moved on.
-pub(crate) fn is_past((seconds, nanoseconds): FileTime) -> bool {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.map_or(0, |now| now.as_millis() as i64);
-    seconds * 1000 + nanoseconds / 1_000_000 + 100 < now
 }
 
 /// Whether an error says that a path leads nowhere.

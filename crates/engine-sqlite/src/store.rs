@@ -2,7 +2,7 @@
 
 use crate::connection;
 use crate::error::{Attempt, Failure};
-use crate::path::{FileId, FileTime, StorePaths, file_id, is_past};
+use crate::path::{FileId, StorePaths, file_id};
 use crate::pending::Pending;
 use crate::pickle::{Value, Writer};
 use crate::preallocate::Preallocation;
@@ -15,7 +15,7 @@ use broker_api::{
 use broker_runtime::sync::{Access, Buffered, StatChange, Store};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use std::marker::PhantomData;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What differs between the files of accounts and of containers.
 pub(crate) trait Layout: Sized + Send + 'static {
@@ -69,9 +69,12 @@ pub struct SqliteStore<K> {
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
-    unsharded: Option<FileTime>,
+    unsharded: Option<DirTime>,
     kind: PhantomData<K>,
 }
+
+/// When a directory last changed.
+type DirTime = (i64, i64);
 
 #[expect(
     private_bounds,
@@ -351,6 +354,13 @@ impl<K: Layout> SqliteStore<K> {
 
 fn unknown(failure: Failure) -> Error {
     Error::from(failure).with_outcome(Outcome::Unknown)
+}
+
+/// Whether a time lies far enough back for the file system's clock to have moved on.
+fn is_past((seconds, nanoseconds): DirTime) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_millis() as i64);
+    seconds * 1000 + nanoseconds / 1_000_000 + 100 < now
 }
 
 impl<K: Layout> Store for SqliteStore<K> {
