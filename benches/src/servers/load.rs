@@ -65,9 +65,8 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.get(middle).copied().unwrap_or(f64::NAN)
 }
 
-/// What a load sends: turns of one or several requests, one after the other. Appends a request and says what
-/// its answer must be; `None` ends the turn.
-pub(crate) type Script = fn(&mut Vec<u8>, Step) -> Option<Expected>;
+/// What a load sends: appends a request and says what its answer must be.
+pub(crate) type Script = fn(&mut Vec<u8>, Step) -> Expected;
 
 /// Where in a load a request stands.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +93,8 @@ pub(crate) struct Expected {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) connections: usize,
+    /// Requests of a turn, one after the other.
+    pub(crate) steps: usize,
     pub(crate) length: Duration,
     /// Turns a second that fall due, or as many as are answered.
     pub(crate) rate: Option<f64>,
@@ -157,16 +158,15 @@ impl Load {
                 return Ok(latencies);
             }
             let turn = self.first_turn + latencies.len() as u64;
-            let mut step = Step {
-                connection: number,
-                turn,
-                step: 0,
-            };
-            connection.out.clear();
-            while let Some(expected) = script(&mut connection.out, step) {
-                connection.exchange(expected).await?;
+            for step in 0..self.steps {
+                let step = Step {
+                    connection: number,
+                    turn,
+                    step,
+                };
                 connection.out.clear();
-                step.step += 1;
+                let expected = script(&mut connection.out, step);
+                connection.exchange(expected).await?;
             }
             latencies.push(begun.elapsed());
         }

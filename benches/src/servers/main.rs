@@ -187,6 +187,7 @@ impl Bench<'_> {
                 let failed = |e| format!("{} on {}: {e}", workload.name, stage.subject.name());
                 let mut load = Load {
                     connections: workload.connections,
+                    steps: workload.steps,
                     length: Duration::from_secs_f64(self.args.seconds),
                     rate: None,
                     first_turn: *next,
@@ -195,7 +196,6 @@ impl Bench<'_> {
                 let (figures, after) = load.run(address, workload.script).map_err(failed)?;
                 *next = after;
                 of_stage.runs.push(figures);
-                of_stage.memory_mib = stage.memory(workload.server);
                 if workload.open && round == 0 {
                     load.rate = Some(figures.rate / 2.0);
                     load.first_turn = *next;
@@ -205,6 +205,9 @@ impl Bench<'_> {
                 }
             }
             self.bar.inc(1);
+        }
+        for (stage, of_stage) in stages.iter().zip(&mut measured) {
+            of_stage.memory_mib = stage.memory(workload.server);
         }
         self.report.add(workload, measured);
         Ok(())
@@ -224,19 +227,19 @@ impl Bench<'_> {
         let model = model.ok_or_else(|| std::io::Error::other("no engine is measured"))?;
         let mut connection = Connection::open(model.address(workload.server)?, patience)?;
         let (mut answers, mut request) = (Vec::new(), Vec::new());
-        // A turn that no load gets to, of a connection that no load has.
-        let mut step = Step {
-            connection: 1_000_000,
-            turn: 0,
-            step: 0,
-        };
-        while let Some(expected) = (workload.script)(&mut request, step) {
+        for step in 0..workload.steps {
+            // Of a connection that no load has.
+            let step = Step {
+                connection: 1_000_000,
+                turn: 0,
+                step,
+            };
+            request.clear();
+            let expected = (workload.script)(&mut request, step);
             connection.send(&request)?;
             let method = String::from_utf8_lossy(&request);
             let method = method.split(' ').next().unwrap_or_default().to_owned();
             answers.push((method, connection.response(expected.to_head)?));
-            request.clear();
-            step.step += 1;
         }
         bare.answer(&answers)
     }

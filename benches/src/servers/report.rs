@@ -58,7 +58,48 @@ pub(crate) struct Report {
     rounds: usize,
     seconds: f64,
     rows: u64,
-    lines: Vec<(&'static str, &'static str, usize, Vec<Measured>)>,
+    lines: Vec<Line>,
+}
+
+/// A workload and what each subject did under it.
+#[derive(Debug)]
+struct Line {
+    workload: &'static Workload,
+    measured: Vec<Measured>,
+}
+
+impl Line {
+    fn of(&self, subject: &str) -> Option<&Measured> {
+        self.measured.iter().find(|one| one.subject == subject)
+    }
+
+    fn as_json(&self) -> Value {
+        let subject = |one: &Measured| {
+            let mut figures = json!({
+                "subject": one.subject,
+                "median": Figures::median(&one.runs).as_json(),
+                "runs": one.runs.iter().map(Figures::as_json).collect::<Vec<_>>(),
+                "at_half_rate": one.at_half_rate.as_ref().map(Figures::as_json),
+                "memory_mib": one.memory_mib,
+            });
+            for to in ["stock", "bare"] {
+                if let Some(other) = self.of(to) {
+                    figures[format!("ratio_to_{to}")] = Ratio::between(one, other).as_json();
+                }
+            }
+            figures
+        };
+        json!({
+            "workload": self.workload.name,
+            "question": self.workload.question,
+            "connections": self.workload.connections,
+            "subjects": self.measured.iter().map(subject).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
 }
 
 impl Report {
@@ -72,12 +113,7 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, workload: &'static Workload, measured: Vec<Measured>) {
-        self.lines.push((
-            workload.name,
-            workload.question,
-            workload.connections,
-            measured,
-        ));
+        self.lines.push(Line { workload, measured });
     }
 
     /// A line for each workload and subject.
@@ -86,10 +122,10 @@ impl Report {
             "{} round(s) of {} s each, medians; ms are latencies seen by the client; ratios as median (min-max)\n",
             self.rounds, self.seconds
         );
-        for (name, _, _, measured) in &self.lines {
+        for line in &self.lines {
             // Writing to a string does not fail, here and below.
-            let _ = writeln!(table, "{name}");
-            for one in measured {
+            let _ = writeln!(table, "{}", line.workload.name);
+            for one in &line.measured {
                 let figures = Figures::median(&one.runs);
                 let _ = write!(
                     table,
@@ -97,14 +133,13 @@ impl Report {
                     one.subject, figures.rate, figures.p50_ms, figures.p99_ms
                 );
                 for to in ["stock", "bare"] {
-                    let other = measured.iter().find(|other| other.subject == to);
-                    if let Some(other) = other.filter(|_| one.subject != to) {
-                        let Ratio {
-                            median,
-                            least,
-                            greatest,
-                        } = Ratio::between(one, other);
-                        let _ = write!(table, "  {median:>6.2} of {to} ({least:.2}-{greatest:.2})");
+                    if let Some(other) = line.of(to).filter(|_| one.subject != to) {
+                        let ratio = Ratio::between(one, other);
+                        let _ = write!(
+                            table,
+                            "  {:>6.2} of {to} ({:.2}-{:.2})",
+                            ratio.median, ratio.least, ratio.greatest
+                        );
                     }
                 }
                 if let Some(half) = one.at_half_rate {
@@ -126,27 +161,27 @@ impl Report {
     /// The section of a document that shows the figures: a line for each workload, a column for each subject.
     pub(crate) fn markdown(&self) -> String {
         let mut subjects: Vec<&str> = Vec::new();
-        for one in self.lines.iter().flat_map(|(.., measured)| measured) {
+        for one in self.lines.iter().flat_map(|line| &line.measured) {
             if !subjects.contains(&one.subject.as_str()) {
                 subjects.push(&one.subject);
             }
         }
-        let processors = std::thread::available_parallelism().map_or(0, usize::from);
         let mut text = format!(
-            "Medians of {} rounds of {} s; {processors} processors, shared by the load and the server; the large \
+            "Medians of {} rounds of {} s; {} processors, shared by the load and the server; the large \
              container has {} rows.\n\n| workload | {} |\n|---|{}\n",
             self.rounds,
             self.seconds,
+            processors(),
             self.rows,
             subjects.join(" | "),
             "---|".repeat(subjects.len())
         );
-        for (name, _, _, measured) in &self.lines {
+        for line in &self.lines {
             // Writing to a string does not fail, here and below.
-            let _ = write!(text, "| {name} |");
+            let _ = write!(text, "| {} |", line.workload.name);
             for subject in &subjects {
-                let _ = match measured.iter().find(|one| one.subject == *subject) {
-                    Some(one) => write!(text, " {} |", cell(one, measured)),
+                let _ = match line.of(subject) {
+                    Some(one) => write!(text, " {} |", cell(one, line.of("stock"))),
                     None => write!(text, " |"),
                 };
             }
@@ -156,56 +191,29 @@ impl Report {
     }
 
     pub(crate) fn as_json(&self) -> Value {
-        let lines = self
-            .lines
-            .iter()
-            .map(|(name, question, connections, measured)| {
-                let subject = |one: &Measured| {
-                    let mut figures = json!({
-                        "subject": one.subject,
-                        "median": Figures::median(&one.runs).as_json(),
-                        "runs": one.runs.iter().map(Figures::as_json).collect::<Vec<_>>(),
-                        "at_half_rate": one.at_half_rate.as_ref().map(Figures::as_json),
-                        "memory_mib": one.memory_mib,
-                    });
-                    for to in ["stock", "bare"] {
-                        if let Some(other) = measured.iter().find(|other| other.subject == to) {
-                            figures[format!("ratio_to_{to}")] =
-                                Ratio::between(one, other).as_json();
-                        }
-                    }
-                    figures
-                };
-                json!({
-                    "workload": name,
-                    "question": question,
-                    "connections": connections,
-                    "subjects": measured.iter().map(subject).collect::<Vec<_>>(),
-                })
-            });
+        let lines = self.lines.iter().map(Line::as_json);
         json!({
             "rounds": self.rounds,
             "seconds": self.seconds,
             "rows_of_the_large_container": self.rows,
-            "processors": std::thread::available_parallelism().map_or(0, usize::from),
+            "processors": processors(),
             "workloads": lines.collect::<Vec<_>>(),
         })
     }
 }
 
 /// A rate with its 99th percentile and its ratio to stock Swift with the range over the rounds.
-fn cell(one: &Measured, all: &[Measured]) -> String {
+fn cell(one: &Measured, stock: Option<&Measured>) -> String {
     let figures = Figures::median(&one.runs);
     let digits = if figures.rate < 100.0 { 1 } else { 0 };
     let mut cell = format!("{:.digits$}/s, p99 {:.1} ms", figures.rate, figures.p99_ms);
-    let stock = all.iter().find(|other| other.subject == "stock");
     if let Some(stock) = stock.filter(|_| one.subject != "stock" && one.subject != "bare") {
-        let Ratio {
-            median,
-            least,
-            greatest,
-        } = Ratio::between(one, stock);
-        let _ = write!(cell, "; **{median:.1}×** ({least:.1}–{greatest:.1})");
+        let ratio = Ratio::between(one, stock);
+        let _ = write!(
+            cell,
+            "; **{:.1}×** ({:.1}–{:.1})",
+            ratio.median, ratio.least, ratio.greatest
+        );
     }
     cell
 }

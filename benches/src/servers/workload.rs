@@ -7,6 +7,7 @@ use serde_json::json;
 use std::io::{self, Write};
 
 /// One question, and the load that answers it.
+#[derive(Debug)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) question: &'static str,
@@ -15,6 +16,8 @@ pub(crate) struct Workload {
     /// Makes what the requests are about; told how many rows a large container has.
     prepare: fn(&mut Connection, u64) -> io::Result<()>,
     pub(crate) script: Script,
+    /// How many requests a turn has.
+    pub(crate) steps: usize,
     /// Whether it writes, so that the durability matters.
     pub(crate) writes: bool,
     /// Whether its latencies are looked at under an open load as well.
@@ -33,7 +36,8 @@ const READ: Workload = Workload {
     server: Kind::Container,
     connections: 16,
     prepare: |_, _| Ok(()),
-    script: |_, _| None,
+    script: |_, _| answers(200),
+    steps: 1,
     writes: false,
     open: false,
 };
@@ -85,7 +89,7 @@ pub(crate) const ALL: &[Workload] = &[
         prepare: |c, _| make(c, "/sda1/1/a/over"),
         script: |out, s| {
             let name = format!("folder-{}/object-{:06}", s.connection, s.turn % 1000);
-            only(s, || put_object(out, "over", &name, s.turn))
+            put_object(out, "over", &name, s.turn)
         },
         ..WRITE
     },
@@ -95,7 +99,7 @@ pub(crate) const ALL: &[Workload] = &[
         prepare: |c, _| make(c, "/sda1/1/a/delete"),
         script: |out, s| {
             let name = format!("folder-{}/object-{:06}", s.connection, s.turn);
-            only(s, || delete_object(out, "delete", &name, s.turn))
+            delete_object(out, "delete", &name, s.turn)
         },
         ..WRITE
     },
@@ -103,12 +107,10 @@ pub(crate) const ALL: &[Workload] = &[
         name: "container HEAD, 16 connections",
         question: "How often a second does a container say what it holds?",
         prepare: |c, _| fill(c, "head", 100),
-        script: |out, s| {
-            only(s, || {
-                start(out, "HEAD", "/sda1/1/a/head");
-                end(out, b"");
-                answers(204).to_head()
-            })
+        script: |out, _| {
+            start(out, "HEAD", "/sda1/1/a/head");
+            end(out, b"");
+            answers(204).to_head()
         },
         ..READ
     },
@@ -116,14 +118,14 @@ pub(crate) const ALL: &[Workload] = &[
         name: "GET of 10 rows JSON, 16 connections",
         question: "How many short listings a second?",
         prepare: |c, _| fill(c, "get10", 10),
-        script: |out, s| get(out, s, "get10?format=json", 1000),
+        script: |out, _| get(out, "/sda1/1/a/get10?format=json", 1000),
         ..READ
     },
     Workload {
         name: "GET of 100 rows JSON, 16 connections",
         question: "How many listings of a usual page a second?",
         prepare: |c, _| fill(c, "get100", 100),
-        script: |out, s| get(out, s, "get100?format=json", 10_000),
+        script: |out, _| get(out, "/sda1/1/a/get100?format=json", 10_000),
         ..READ
     },
     Workload {
@@ -131,7 +133,7 @@ pub(crate) const ALL: &[Workload] = &[
         question: "How many full listings a second?",
         connections: 4,
         prepare: |c, _| fill(c, "get10000", 10_000),
-        script: |out, s| get(out, s, "get10000?format=json", 1_000_000),
+        script: |out, _| get(out, "/sda1/1/a/get10000?format=json", 1_000_000),
         ..READ
     },
     Workload {
@@ -139,7 +141,7 @@ pub(crate) const ALL: &[Workload] = &[
         question: "The same as names only.",
         connections: 4,
         prepare: |c, _| fill(c, "text10000", 10_000),
-        script: |out, s| get(out, s, "text10000", 100_000),
+        script: |out, _| get(out, "/sda1/1/a/text10000", 100_000),
         ..READ
     },
     Workload {
@@ -147,7 +149,7 @@ pub(crate) const ALL: &[Workload] = &[
         question: "The same as XML.",
         connections: 4,
         prepare: |c, _| fill(c, "xml10000", 10_000),
-        script: |out, s| get(out, s, "xml10000?format=xml", 1_000_000),
+        script: |out, _| get(out, "/sda1/1/a/xml10000?format=xml", 1_000_000),
         ..READ
     },
     Workload {
@@ -158,9 +160,9 @@ pub(crate) const ALL: &[Workload] = &[
         script: |out, s| {
             let directory = s.turn.wrapping_mul(7919) % 900;
             let target = format!(
-                "large?format=json&limit=100&marker=dir-{directory:04}/object-{directory:08}"
+                "{LARGE}?format=json&limit=100&marker=dir-{directory:04}/object-{directory:08}"
             );
-            get(out, s, &target, 10_000)
+            get(out, &target, 10_000)
         },
         ..READ
     },
@@ -171,12 +173,8 @@ pub(crate) const ALL: &[Workload] = &[
         prepare: large,
         script: |out, s| {
             let directory = s.turn % 1000;
-            get(
-                out,
-                s,
-                &format!("large?format=json&limit=100&prefix=dir-{directory:04}/"),
-                1000,
-            )
+            let target = format!("{LARGE}?format=json&limit=100&prefix=dir-{directory:04}/");
+            get(out, &target, 1000)
         },
         ..READ
     },
@@ -187,12 +185,8 @@ pub(crate) const ALL: &[Workload] = &[
         prepare: large,
         script: |out, s| {
             let marker = 100 + s.turn % 899;
-            get(
-                out,
-                s,
-                &format!("large?format=json&limit=100&reverse=1&marker=dir-{marker:04}/"),
-                10_000,
-            )
+            let target = format!("{LARGE}?format=json&limit=100&reverse=1&marker=dir-{marker:04}/");
+            get(out, &target, 10_000)
         },
         ..READ
     },
@@ -201,7 +195,7 @@ pub(crate) const ALL: &[Workload] = &[
         question: "What does a listing by a delimiter cost in a large container?",
         connections: 4,
         prepare: large,
-        script: |out, s| get(out, s, "large?format=json&delimiter=/", 10_000),
+        script: |out, _| get(out, "/sda1/1/a/large?format=json&delimiter=/", 10_000),
         ..READ
     },
     Workload {
@@ -210,23 +204,13 @@ pub(crate) const ALL: &[Workload] = &[
         connections: 1,
         prepare: |c, _| fill(c, "both", 1000),
         script: |out, s| match s.step {
-            0 => Some(put_object(
-                out,
-                "both",
-                &format!("new/object-{:08}", s.turn),
-                s.turn,
-            )),
-            1 => {
-                start(
-                    out,
-                    "GET",
-                    "/sda1/1/a/both?format=json&limit=10&prefix=new/&reverse=1",
-                );
-                end(out, b"");
-                Some(answers(200).with(100))
+            0 => put_object(out, "both", &format!("new/object-{:08}", s.turn), s.turn),
+            _ => {
+                let target = "/sda1/1/a/both?format=json&limit=10&prefix=new/&reverse=1";
+                get(out, target, 100)
             }
-            _ => None,
         },
+        steps: 2,
         ..READ
     },
     Workload {
@@ -234,22 +218,16 @@ pub(crate) const ALL: &[Workload] = &[
         question: "How many containers a second are made and deleted?",
         script: |out, s| {
             let target = format!("/sda1/1/a/short-lived-{}-{}", s.connection, s.turn);
-            match s.step {
-                0 => {
-                    start(out, "PUT", &target);
-                    timestamp(out, 0);
-                    end(out, b"");
-                    Some(answers(201))
-                }
-                1 => {
-                    start(out, "DELETE", &target);
-                    timestamp(out, 1);
-                    end(out, b"");
-                    Some(answers(204))
-                }
-                _ => None,
-            }
+            let (method, status) = match s.step {
+                0 => ("PUT", 201),
+                _ => ("DELETE", 204),
+            };
+            start(out, method, &target);
+            timestamp(out, s.step as u64);
+            end(out, b"");
+            answers(status)
         },
+        steps: 2,
         ..READ
     },
     Workload {
@@ -258,12 +236,10 @@ pub(crate) const ALL: &[Workload] = &[
         connections: 1,
         prepare: |c, _| make(c, "/sda1/1/a/update"),
         script: |out, s| {
-            only(s, || {
-                start(out, "UPDATE", "/sda1/1/a/update");
-                timestamp(out, s.turn);
-                end(out, &batch(s.turn * 1000..(s.turn + 1) * 1000));
-                answers(202)
-            })
+            start(out, "UPDATE", "/sda1/1/a/update");
+            timestamp(out, s.turn);
+            end(out, &batch(s.turn * 1000..(s.turn + 1) * 1000));
+            answers(202)
         },
         ..WRITE
     },
@@ -273,12 +249,8 @@ pub(crate) const ALL: &[Workload] = &[
         server: Kind::Account,
         prepare: |c, _| make(c, "/sda1/1/accounts"),
         script: |out, s| {
-            only(s, || {
-                put_container(
-                    out,
-                    &format!("/sda1/1/accounts/container-{}-{:06}", s.connection, s.turn),
-                )
-            })
+            let target = format!("/sda1/1/accounts/container-{}-{:06}", s.connection, s.turn);
+            put_container(out, &target)
         },
         ..WRITE
     },
@@ -296,18 +268,15 @@ pub(crate) const ALL: &[Workload] = &[
                 require(&c.response(false)?, 201)
             })
         },
-        script: |out, s| {
-            only(s, || {
-                start(out, "GET", "/sda1/1/full?format=json");
-                end(out, b"");
-                answers(200).with(500_000)
-            })
-        },
+        script: |out, _| get(out, "/sda1/1/full?format=json", 500_000),
         ..READ
     },
 ];
 
 const CONTAINERS: u64 = 1000;
+
+/// The container that several workloads read.
+const LARGE: &str = "/sda1/1/a/large";
 
 fn require(answer: &Response, status: u16) -> io::Result<()> {
     if answer.status == status {
@@ -340,12 +309,9 @@ fn fill(connection: &mut Connection, container: &str, rows: u64) -> io::Result<(
     Ok(())
 }
 
-/// The large container, which several workloads read.
+/// Makes the large container, unless another workload did.
 fn large(connection: &mut Connection, rows: u64) -> io::Result<()> {
-    match connection
-        .request("HEAD", "/sda1/1/a/large", &[], b"")?
-        .status
-    {
+    match connection.request("HEAD", LARGE, &[], b"")?.status {
         404 => fill(connection, "large", rows),
         _ => Ok(()),
     }
@@ -363,11 +329,6 @@ fn batch(numbers: std::ops::Range<u64>) -> Vec<u8> {
     serde_json::Value::Array(numbers.map(row).collect())
         .to_string()
         .into_bytes()
-}
-
-/// A turn of one request.
-fn only(step: Step, request: impl FnOnce() -> Expected) -> Option<Expected> {
-    (step.step == 0).then(request)
 }
 
 fn answers(status: u16) -> Expected {
@@ -410,17 +371,15 @@ fn end(out: &mut Vec<u8>, body: &[u8]) {
     out.extend_from_slice(body);
 }
 
-fn get(out: &mut Vec<u8>, step: Step, target: &str, body: usize) -> Option<Expected> {
-    only(step, || {
-        start(out, "GET", &format!("/sda1/1/a/{target}"));
-        end(out, b"");
-        answers(200).with(body)
-    })
+fn get(out: &mut Vec<u8>, target: &str, body: usize) -> Expected {
+    start(out, "GET", target);
+    end(out, b"");
+    answers(200).with(body)
 }
 
-fn new_object(out: &mut Vec<u8>, step: Step, container: &str) -> Option<Expected> {
+fn new_object(out: &mut Vec<u8>, step: Step, container: &str) -> Expected {
     let name = format!("folder-{}/object-{:08}", step.connection, step.turn);
-    only(step, || put_object(out, container, &name, step.turn))
+    put_object(out, container, &name, step.turn)
 }
 
 /// What an object server sends when it has stored an object.

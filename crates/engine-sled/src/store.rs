@@ -40,6 +40,13 @@ impl SledStore {
         })
     }
 
+    /// Applies so many changes as one, and frees what they replaced.
+    fn apply_batch(&self, changes: sled::Batch, count: usize) -> Result<()> {
+        self.change(|db| db.apply_batch(changes))?;
+        free_replaced(count);
+        Ok(())
+    }
+
     fn require_whole(&self) -> Result<()> {
         match self.failed.get() {
             None => Ok(()),
@@ -65,9 +72,7 @@ impl OrderedStore for SledStore {
             }
             count += 1;
         }
-        self.change(|db| db.apply_batch(changes))?;
-        free_replaced(count);
-        Ok(())
+        self.apply_batch(changes, count)
     }
 
     fn sync(&self) -> Result<()> {
@@ -85,8 +90,7 @@ impl OrderedStore for SledStore {
             if count == 0 {
                 return Ok(());
             }
-            self.change(|db| db.apply_batch(changes))?;
-            free_replaced(count);
+            self.apply_batch(changes, count)?;
         }
     }
 
