@@ -11,4 +11,4 @@ fi
 small=$(mktemp -d)
 mount -t tmpfs -o size=32m tmpfs "$small"
 trap 'umount "$small"; rmdir "$small"' EXIT
-APUS_SMALL_DEVICES="$small" "$@" --test full -- --ignored
+APUS_SMALL_DEVICES="$small" "$@" --test full -- --ignored --test-threads=1

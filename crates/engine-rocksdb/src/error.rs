@@ -17,6 +17,12 @@ pub(crate) enum Failure {
         "the device has less than reserve_mb left; only deletions are taken until there is room"
     )]
     Reserved,
+    /// There is no room for what RocksDB does in the background.
+    #[error(
+        "rocksdb has stopped writes because its compactions fail, for want of room or by a fault of the \
+         device; its LOG file says which"
+    )]
+    Stalled,
 }
 
 impl From<rocksdb::Error> for Failure {
@@ -51,7 +57,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::Rocksdb(error) => Error::new(kind_of(&error), message).caused_by(error),
             Failure::Device(error) => Error::new(ErrorKind::Io, message).caused_by(error),
-            Failure::Reserved => {
+            Failure::Reserved | Failure::Stalled => {
                 Error::new(ErrorKind::Full, message).with_outcome(Outcome::NotApplied)
             }
         }

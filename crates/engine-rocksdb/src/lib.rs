@@ -17,6 +17,7 @@ mod error;
 mod figures;
 mod options;
 mod room;
+mod stall;
 mod store;
 mod tuning;
 

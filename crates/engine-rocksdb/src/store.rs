@@ -3,6 +3,7 @@
 use crate::error::Failure;
 use crate::figures::Figures;
 use crate::room::{Growth, Reserve};
+use crate::stall::Writer;
 use broker_api::{Durability, Result};
 use broker_kv::{Batch, Cursor, Description, Folder, OrderedStore, Pair, View, Views, Walk};
 use rocksdb::{DB, DBRawIterator, ReadOptions, Snapshot, WriteBatch};
@@ -22,6 +23,7 @@ pub struct RocksdbStore {
     _folder: Folder,
     durability: Durability,
     reserve: Reserve,
+    writer: Writer,
 }
 
 impl RocksdbStore {
@@ -31,6 +33,7 @@ impl RocksdbStore {
             _folder: folder,
             durability,
             reserve,
+            writer: Writer::default(),
         }
     }
 
@@ -119,7 +122,7 @@ impl OrderedStore for RocksdbStore {
             }
         }
         self.reserve.admit(growth)?;
-        Ok(self.db.write(changes).map_err(Failure::from)?)
+        Ok(self.writer.write(&self.db, changes)?)
     }
 
     /// The log is written to the kernel when a batch is applied; this brings it to the disk.
@@ -141,7 +144,7 @@ impl OrderedStore for RocksdbStore {
                 changes.delete_range(range.start, range.end);
             }
         }
-        Ok(self.db.write(changes).map_err(Failure::from)?)
+        Ok(self.writer.write(&self.db, changes)?)
     }
 
     fn describe(&self) -> Description {

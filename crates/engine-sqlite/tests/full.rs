@@ -1,5 +1,5 @@
 //! What happens on a full device. Needs a small file system of its own:
-//! `mount -t tmpfs -o size=32m tmpfs /mnt && APUS_SMALL_DEVICES=/mnt cargo test -p engine-sqlite --test full -- --ignored`.
+//! `mount -t tmpfs -o size=32m tmpfs /mnt && APUS_SMALL_DEVICES=/mnt cargo test -p engine-sqlite --test full -- --ignored --test-threads=1`.
 #![allow(clippy::unwrap_used)]
 
 mod common;
