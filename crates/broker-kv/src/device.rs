@@ -81,7 +81,7 @@ impl StoreLock {
     }
 }
 
-fn busy() -> Error {
+pub(crate) fn busy() -> Error {
     let error = Error::new(ErrorKind::Busy, "another operation did not end in time");
     error.with_outcome(Outcome::NotApplied)
 }
@@ -169,6 +169,10 @@ impl<S: OrderedStore> Device<S> {
         self.store.view()
     }
 
+    pub(crate) fn view_of_memory(&self) -> Result<S::View> {
+        self.store.view_of_memory()?.ok_or_else(busy)
+    }
+
     pub(crate) fn database(&self) -> &S {
         &self.store
     }
@@ -179,6 +183,11 @@ impl<S: OrderedStore> Device<S> {
             true => self.syncs.sync(|| self.store.sync()),
             false => Ok(()),
         }
+    }
+
+    /// Whether a store's commits up to `begun` are so durable already.
+    pub(crate) fn is_settled(&self, lock: &StoreLock, begun: u64) -> bool {
+        !self.store.describe().sync_to_acknowledge || lock.synced.load(Ordering::Acquire) >= begun
     }
 
     /// Makes a store's commits up to `begun` as durable as they must be to be acknowledged, or to be shown: a

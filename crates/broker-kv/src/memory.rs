@@ -40,6 +40,10 @@ impl OrderedStore for MemoryOrdered {
         Ok(MemoryView(Arc::clone(&self.map.read())))
     }
 
+    fn view_of_memory(self: &Arc<Self>) -> Result<Option<MemoryView>> {
+        self.view().map(Some)
+    }
+
     fn apply(&self, batch: Batch) -> Result<()> {
         let mut map = self.map.write();
         let map = Arc::make_mut(&mut map);

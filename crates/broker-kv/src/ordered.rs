@@ -56,6 +56,17 @@ pub trait OrderedStore: Debug + Send + Sync + 'static {
     /// When the database fails.
     fn view(self: &Arc<Self>) -> Result<Self::View>;
 
+    /// Takes a view that answers from memory alone, and refuses with `Busy` what would need the device, or
+    /// what takes long in memory, too. `None` when there is no such view, which is always right.
+    ///
+    /// Reads that such a view answers are spared the way to another thread and back.
+    ///
+    /// # Errors
+    /// Whatever they are, the caller then takes a view that may wait.
+    fn view_of_memory(self: &Arc<Self>) -> Result<Option<Self::View>> {
+        Ok(None)
+    }
+
     /// Applies all changes of a batch or none.
     ///
     /// # Errors

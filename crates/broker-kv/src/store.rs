@@ -8,7 +8,7 @@
 //! ```
 
 use crate::change::{Merged, Overlay};
-use crate::device::{Device, ReaderGuard, StoreLock, WriterGuard};
+use crate::device::{Device, ReaderGuard, StoreLock, WriterGuard, busy};
 use crate::keys::{self, Number, StoreKeys, section};
 use crate::lanes::{Lane, as_str, first_lane, seek_all};
 use crate::ordered::{Cursor, OrderedStore, View, Views, Walk};
@@ -30,6 +30,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Is shown a row's key and value; `None` for one that it did not want.
 pub(crate) type RowVisit<'v> = dyn FnMut(&RowKey<'_>, &[u8]) -> Result<Option<Step>> + 'v;
 
+/// How many rows a read that must not wait looks at: some hundred microseconds.
+const STEPS_WITHOUT_WAITING: usize = 1024;
+
 /// A handle on one store, with at most one transaction.
 pub struct KvStore<S: OrderedStore, R: Row> {
     device: Arc<Device<S>>,
@@ -44,6 +47,7 @@ enum Transaction<V> {
     Read {
         view: V,
         untouched: Overlay,
+        waits: bool,
         /// Keeps a live view as it is, and the store from being removed.
         _guard: ReaderGuard,
     },
@@ -141,8 +145,28 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         Ok(Transaction::Read {
             view,
             untouched: Overlay::default(),
+            waits: true,
             _guard: guard,
         })
+    }
+
+    fn begin_read_of_memory(&self) -> Result<Transaction<Sighted<S::View>>> {
+        let guard = self.lock.read(Duration::ZERO)?;
+        let view = Sighted::take(&self.lock.gaps, || self.device.view_of_memory())?;
+        Ok(Transaction::Read {
+            view,
+            untouched: Overlay::default(),
+            waits: false,
+            _guard: guard,
+        })
+    }
+
+    /// How many rows a walk may look at.
+    fn patience(&self) -> usize {
+        match self.transaction {
+            Transaction::Read { waits: false, .. } => STEPS_WITHOUT_WAITING,
+            _ => usize::MAX,
+        }
     }
 
     fn begin_write(&self, timeout: Duration) -> Result<Transaction<Sighted<S::View>>> {
@@ -298,7 +322,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
                 });
             }
         }
-        loop {
+        for _ in 0..self.patience() {
             let Some(lane) = first_lane(&mut lanes, walk) else {
                 return Ok(());
             };
@@ -311,6 +335,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
                 Some(Step::Seek(bound)) => seek_all(&mut lanes, as_str(&bound))?,
             }
         }
+        Err(busy())
     }
 
     /// How many entries the row log has.
@@ -382,10 +407,24 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
         Ok(())
     }
 
+    fn begin_without_waiting(&mut self) -> bool {
+        match self.begin_read_of_memory() {
+            Ok(transaction) => {
+                self.transaction = transaction;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
     fn commit(&mut self) -> Result<()> {
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Write(change) => self.commit_change(*change),
-            Transaction::Read { view, .. } => self.device.settle(&self.lock, view.begun()),
+            Transaction::Read { view, waits, .. } => match waits {
+                true => self.device.settle(&self.lock, view.begun()),
+                false if self.device.is_settled(&self.lock, view.begun()) => Ok(()),
+                false => Err(busy()),
+            },
             Transaction::None => Ok(()),
         }
     }

@@ -21,7 +21,7 @@
 //! ```
 
 use crate::ordered::{Batch, Cursor, OrderedStore, View, Views, Walk};
-use broker_api::Result;
+use broker_api::{ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
 use std::sync::Arc;
@@ -123,6 +123,41 @@ impl Trial {
             let found = done("get", view.get(&key));
             assert_eq!(found.as_ref(), self.map.get(&key), "get of {key:02x?}");
         }
+        // A store may refuse such a view, and such a view any question.
+        if let Ok(Some(view)) = store.view_of_memory() {
+            self.compare_in_memory(&view);
+        }
+    }
+
+    fn compare_in_memory(&mut self, view: &impl View) {
+        for _ in 0..100 {
+            let key = self.random.key();
+            if let Some(found) = unless_busy("get", view.get(&key)) {
+                assert_eq!(
+                    found.as_ref(),
+                    self.map.get(&key),
+                    "get of {key:02x?} in memory"
+                );
+            }
+        }
+        for walk in [Walk::Up, Walk::Down] {
+            let mut rest = vec![]..END.to_vec();
+            let Some(mut cursor) = unless_busy("cursor", view.cursor(&[]..END, walk)) else {
+                continue;
+            };
+            loop {
+                let wanted = first(&self.map, &rest, walk);
+                assert_eq!(cursor.entry().map(owned), wanted, "{walk:?} in memory");
+                let Some((key, _)) = wanted else { break };
+                if unless_busy("step", cursor.step()).is_none() {
+                    break;
+                }
+                rest = match walk {
+                    Walk::Up => [key, vec![0]].concat()..END.to_vec(),
+                    Walk::Down => vec![]..key,
+                };
+            }
+        }
     }
 
     /// A cursor over a range, with steps and seeks in turn.
@@ -184,6 +219,14 @@ impl Trial {
         );
         let after = collect(&view, &[]..END, Walk::Up);
         assert_eq!(after, before, "a view shows later changes");
+    }
+}
+
+/// What a view of memory answers; `None` when it refuses.
+fn unless_busy<T>(what: &str, answer: Result<T>) -> Option<T> {
+    match answer {
+        Err(error) if error.kind() == ErrorKind::Busy => None,
+        answer => Some(done(what, answer)),
     }
 }
 

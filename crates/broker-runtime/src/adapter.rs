@@ -2,6 +2,7 @@
 
 use crate::ops;
 use crate::pool::Pool;
+use crate::recording::{ContainerRecording, ObjectRecording};
 use crate::slot::{Accounts, ContainerWrite, Containers, Kind, Op, Reply, Slot, Table, Write};
 use crate::sync::{AccountStore, ContainerStore, Restore, Store, SyncEngine};
 use async_trait::async_trait;
@@ -19,6 +20,9 @@ use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+
+/// The largest listing that is tried on the caller's thread.
+const ENTRIES_WITHOUT_WAITING: usize = 200;
 
 /// How many threads and open stores an adapter uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -287,6 +291,13 @@ impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
         self.read(operation, read).await?.ok_or_else(absent)
     }
 
+    async fn facts(&self) -> Result<Option<Facts>> {
+        match self.slot().read_without_waiting(Store::facts) {
+            Some(facts) => Ok(Some(facts)),
+            None => self.read("info", Store::facts).await,
+        }
+    }
+
     async fn write(&self, operation: &'static str, op: Op<K::Record, K::Own>) -> Result<Reply> {
         self.refuse_read_only(operation)?;
         let result = match self.slot().write(&self.shared, op, self.options) {
@@ -475,6 +486,22 @@ impl<E: SyncEngine, K: Kind<E>> Replicate for Handle<E, K> {
     }
 }
 
+/// Refuses a listing that may be too long for the caller's thread. Clients that want everything of a small store
+/// ask for more than it has.
+fn require_short(store: &mut impl Store, limit: usize) -> Result<()> {
+    if limit <= ENTRIES_WITHOUT_WAITING {
+        return Ok(());
+    }
+    let rows = match store.facts()? {
+        Facts::Account(info) => info.container_count,
+        Facts::Container(info) => info.object_count(),
+    };
+    match usize::try_from(rows).is_ok_and(|rows| rows <= ENTRIES_WITHOUT_WAITING) {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Busy, "the listing may be long")),
+    }
+}
+
 fn require_name(name: &str, what: &str) -> Result<()> {
     if name.is_empty() {
         return Err(Error::new(
@@ -504,7 +531,7 @@ impl<E: SyncEngine> AccountBroker for Handle<E, Accounts> {
     }
 
     async fn info(&self) -> Result<Option<AccountInfo>> {
-        match self.read("info", Store::facts).await? {
+        match self.facts().await? {
             Some(Facts::Account(info)) => Ok(Some(info)),
             Some(Facts::Container(_)) => Err(wrong_kind()),
             None => Ok(None),
@@ -542,6 +569,15 @@ impl<E: SyncEngine> AccountBroker for Handle<E, Accounts> {
         query: &ListingQuery,
         mut visitor: Box<dyn ContainerVisitor>,
     ) -> Result<Box<dyn ContainerVisitor>> {
+        let mut recording = ContainerRecording::default();
+        let listed = self.slot().read_without_waiting(|store| {
+            require_short(store, query.limit)?;
+            ops::list_containers(store, query, &mut recording)
+        });
+        if listed.is_some() {
+            recording.show(&mut *visitor);
+            return Ok(visitor);
+        }
         let query = query.clone();
         self.read_present("list_containers", move |store| {
             ops::list_containers(store, &query, &mut *visitor)?;
@@ -564,7 +600,7 @@ impl<E: SyncEngine> ContainerBroker for Handle<E, Containers> {
     }
 
     async fn info(&self) -> Result<Option<ContainerInfo>> {
-        match self.read("info", Store::facts).await? {
+        match self.facts().await? {
             Some(Facts::Container(info)) => Ok(Some(info)),
             Some(Facts::Account(_)) => Err(wrong_kind()),
             None => Ok(None),
@@ -599,6 +635,15 @@ impl<E: SyncEngine> ContainerBroker for Handle<E, Containers> {
         query: &ListObjects,
         mut visitor: Box<dyn ObjectVisitor>,
     ) -> Result<Box<dyn ObjectVisitor>> {
+        let mut recording = ObjectRecording::default();
+        let listed = self.slot().read_without_waiting(|store| {
+            require_short(store, query.names.limit)?;
+            ops::list_objects(store, query, &mut recording)
+        });
+        if listed.is_some() {
+            recording.show(&mut *visitor);
+            return Ok(visitor);
+        }
         let query = query.clone();
         self.read_present("list_objects", move |store| {
             ops::list_objects(store, &query, &mut *visitor)?;

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! async contract ──► Adapter ──► queue of one store ──► one transaction for the whole queue   (writes)
-//!                       └──────► any idle worker ─────► one consistent view                   (reads)
+//!                       ├──────► any idle worker ─────► one consistent view                   (reads)
+//!                       └──────► the caller's thread ─► the same, of what memory can answer   (short reads)
 //!                                       ops: what each operation does, over the rules of broker-api
 //! ```
 //!
@@ -23,6 +24,7 @@ pub mod pool;
 pub mod settings;
 pub mod sync;
 
+mod recording;
 mod slot;
 
 pub use adapter::{Adapter, RuntimeOptions};

@@ -4,7 +4,7 @@
 //! write ─► queue ─┐ one drain at a time          puts   ─► buffer, or one merge in one transaction
 //! write ─► queue ─┴─► takes all that wait ─► runs of …
 //! write ─► queue ─┘                              others ─► one transaction for all of them
-//! read  ─► turn  ─► idle reader, or a new one
+//! read  ─► idle reader, without waiting ─► turn ─► idle reader, or a new one
 //! ```
 //!
 //! A store that is stuck, because another process holds it or its device is slow, must not take all
@@ -392,6 +392,25 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads on the calling thread what an open handle answers from memory; `None` when that is not possible, or
+    /// when it fails: a read that may wait then finds out why.
+    pub(crate) fn read_without_waiting<R>(
+        &self,
+        read: impl FnOnce(&mut K::Store) -> Result<R>,
+    ) -> Option<R> {
+        let mut store = lock(&self.idle).pop()?;
+        let answer = store.begin_without_waiting().then(|| {
+            let answer = read(&mut store).and_then(|answer| store.commit().map(|()| answer));
+            store.rollback();
+            answer.ok()
+        });
+        let mut idle = lock(&self.idle);
+        if idle.len() < IDLE_READERS {
+            idle.push(store);
+        }
+        answer.flatten()
     }
 
     fn busy(&self, message: &str) -> Error {

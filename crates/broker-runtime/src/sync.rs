@@ -65,6 +65,16 @@ pub trait Store: Send + 'static {
     /// `Busy` when another writer does not let go in time; a read that may be stale goes on then.
     fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()>;
 
+    /// Begins a read that never waits: for a device, for another thread, or for itself, as one that looks at
+    /// many rows would. What it cannot answer at once it refuses with `Busy`, the commit included, and the
+    /// caller asks again in a read that may wait. It runs on a thread that serves many requests.
+    ///
+    /// False, without a transaction, when nothing can be read so now. Engines that cannot tell whether they
+    /// would wait never can.
+    fn begin_without_waiting(&mut self) -> bool {
+        false
+    }
+
     /// Ends the transaction; its changes are as durable as the engine claims when this returns.
     ///
     /// # Errors

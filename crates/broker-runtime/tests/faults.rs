@@ -322,3 +322,58 @@ async fn reclaim_ends_with_more_tombstones_of_one_name_than_a_page() {
     let done = soon(broker.replicate().reclaim(age)).await.unwrap();
     assert_eq!(done.removed, 3);
 }
+
+/// A failure would mean that a listing that could not be read without waiting shows rows twice, or none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_memory_does_not_hold_begins_afresh() {
+    let bench = Bench::new(2);
+    let broker = bench.container("c").await;
+    let names = ["a", "b", "c"];
+    let records = names.map(object).to_vec();
+    let merge = broker.merge_items(records, MergeOptions::default());
+    merge.await.unwrap();
+    let page = ListObjects::new(ListingQuery::new(10));
+    let listed = async || {
+        let page = soon(broker.object_page(&page)).await.unwrap();
+        page.iter()
+            .map(|entry| entry.name().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let tried = || bench.script.reads_of_memory.load(Ordering::Relaxed);
+    // There is no handle yet, then one that does not read so.
+    assert_eq!(listed().await, names);
+    assert_eq!(listed().await, names);
+    assert_eq!(tried(), 0);
+    bench.script.reads_memory.store(true, Ordering::Relaxed);
+    assert_eq!(listed().await, names);
+    assert_eq!(tried(), 1);
+    bench
+        .script
+        .one_row_in_memory
+        .store(true, Ordering::Relaxed);
+    assert_eq!(listed().await, names);
+    assert_eq!(tried(), 2);
+    // However much is asked for, what is there counts; a long one is not tried.
+    soon(broker.object_page(&everything())).await.unwrap();
+    assert_eq!(tried(), 3);
+    let many = (0..1000).map(|i| object(format!("d{i:04}"))).collect();
+    let merge = broker.merge_items(many, MergeOptions::default());
+    merge.await.unwrap();
+    soon(broker.object_page(&everything())).await.unwrap();
+    assert_eq!(tried(), 3);
+}
+
+/// A failure would mean that short reads wait for a worker although memory answers them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_memory_holds_is_read_while_all_workers_are_busy() {
+    let bench = Bench::new(1);
+    let broker = bench.container("c").await;
+    broker.put_object(object("o")).await.unwrap();
+    broker.get_info().await.unwrap();
+    let let_go = bench.hold_worker("other").await;
+    bench.script.reads_memory.store(true, Ordering::Relaxed);
+    assert_eq!(soon(broker.get_info()).await.unwrap().object_count(), 1);
+    let page = ListObjects::new(ListingQuery::new(10));
+    assert_eq!(soon(broker.object_page(&page)).await.unwrap().len(), 1);
+    let_go.send(()).unwrap();
+}

@@ -17,6 +17,9 @@ pub(crate) enum Failure {
         "the device has less than reserve_mb left; only deletions are taken until there is room"
     )]
     Reserved,
+    /// A view that does not wait would have to.
+    #[error("what was asked for is not in memory")]
+    NotInMemory,
     /// There is no room for what RocksDB does in the background.
     #[error(
         "rocksdb has stopped writes because its compactions fail, for want of room or by a fault of the \
@@ -57,6 +60,9 @@ impl From<Failure> for Error {
         match failure {
             Failure::Rocksdb(error) => Error::new(kind_of(&error), message).caused_by(error),
             Failure::Device(error) => Error::new(ErrorKind::Io, message).caused_by(error),
+            Failure::NotInMemory => {
+                Error::new(ErrorKind::Busy, message).with_outcome(Outcome::NotApplied)
+            }
             Failure::Reserved | Failure::Stalled => {
                 Error::new(ErrorKind::Full, message).with_outcome(Outcome::NotApplied)
             }

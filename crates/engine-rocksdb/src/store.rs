@@ -6,7 +6,7 @@ use crate::room::{Growth, Reserve};
 use crate::stall::Writer;
 use broker_api::{Durability, Result};
 use broker_kv::{Batch, Cursor, Description, Folder, OrderedStore, Pair, View, Views, Walk};
-use rocksdb::{DB, DBRawIterator, ReadOptions, Snapshot, WriteBatch};
+use rocksdb::{DB, DBRawIterator, ErrorKind, ReadOptions, ReadTier, Snapshot, WriteBatch};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// A range of fewer keys is dropped key by key: each range that is deleted as such costs all reads a
 /// little until it is compacted away.
 const FEW_KEYS: usize = 256;
+
+/// How many deleted keys a step may go over that does not wait.
+const DELETED_KEYS_AT_ONCE: u64 = 1024;
 
 /// An open database.
 #[derive(Debug)]
@@ -66,7 +69,7 @@ impl RocksdbStore {
     /// The keys of a range when they are few.
     fn few_keys(&self, range: Range<&[u8]>) -> Result<Option<Vec<Box<[u8]>>>> {
         let mut keys = Vec::new();
-        let mut iterator = self.db.raw_iterator_opt(within(range));
+        let mut iterator = self.db.raw_iterator_opt(Reads::Everywhere.within(range));
         iterator.seek_to_first();
         while let Some(key) = iterator.key() {
             if keys.len() == FEW_KEYS {
@@ -90,20 +93,49 @@ fn before(key: &[u8]) -> Vec<u8> {
     before
 }
 
-/// How a range is read.
-fn within(range: Range<&[u8]>) -> ReadOptions {
-    let mut options = ReadOptions::default();
-    options.set_iterate_range(range.start..range.end);
-    options
+/// Where reads look.
+#[derive(Debug, Clone, Copy)]
+enum Reads {
+    Everywhere,
+    /// In write buffers and the block cache.
+    InMemory,
+}
+
+impl Reads {
+    fn options(self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        if let Reads::InMemory = self {
+            options.set_read_tier(ReadTier::BlockCache);
+            options.set_max_skippable_internal_keys(DELETED_KEYS_AT_ONCE);
+        }
+        options
+    }
+
+    /// How a range is read.
+    fn within(self, range: Range<&[u8]>) -> ReadOptions {
+        let mut options = self.options();
+        options.set_iterate_range(range.start..range.end);
+        options
+    }
+}
+
+/// What a read failed of: one that needs more than the memory is incomplete.
+fn failed(error: rocksdb::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::Incomplete => Failure::NotInMemory,
+        _ => Failure::Rocksdb(error),
+    }
 }
 
 impl OrderedStore for RocksdbStore {
     type View = RocksdbView;
 
     fn view(self: &Arc<Self>) -> Result<RocksdbView> {
-        Ok(RocksdbView(Seen::new(Arc::clone(self), |store| {
-            store.db.snapshot()
-        })))
+        Ok(RocksdbView::take(self, Reads::Everywhere))
+    }
+
+    fn view_of_memory(self: &Arc<Self>) -> Result<Option<RocksdbView>> {
+        Ok(Some(RocksdbView::take(self, Reads::InMemory)))
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
@@ -166,7 +198,17 @@ self_cell::self_cell!(
 );
 
 /// A snapshot of the database.
-pub struct RocksdbView(Seen);
+pub struct RocksdbView {
+    seen: Seen,
+    reads: Reads,
+}
+
+impl RocksdbView {
+    fn take(store: &Arc<RocksdbStore>, reads: Reads) -> Self {
+        let seen = Seen::new(Arc::clone(store), |store| store.db.snapshot());
+        Self { seen, reads }
+    }
+}
 
 impl fmt::Debug for RocksdbView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,12 +218,14 @@ impl fmt::Debug for RocksdbView {
 
 impl View for RocksdbView {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let snapshot = self.0.borrow_dependent();
-        Ok(snapshot.get(key).map_err(Failure::from)?)
+        let snapshot = self.seen.borrow_dependent();
+        let found = snapshot.get_opt(key, self.reads.options());
+        Ok(found.map_err(failed)?)
     }
 
     fn cursor<'a>(&'a self, range: Range<&[u8]>, direction: Walk) -> Result<Box<dyn Cursor + 'a>> {
-        let mut entries = self.0.borrow_dependent().raw_iterator_opt(within(range));
+        let snapshot = self.seen.borrow_dependent();
+        let mut entries = snapshot.raw_iterator_opt(self.reads.within(range));
         match direction {
             Walk::Up => entries.seek_to_first(),
             Walk::Down => entries.seek_to_last(),
@@ -202,7 +246,7 @@ impl RocksdbCursor<'_> {
     fn check(&self) -> Result<()> {
         match self.entries.valid() {
             true => Ok(()),
-            false => Ok(self.entries.status().map_err(Failure::from)?),
+            false => Ok(self.entries.status().map_err(failed)?),
         }
     }
 }

@@ -253,3 +253,51 @@ fn figures_and_properties_are_there() {
     assert!(store.property("rocksdb.stats").unwrap().is_some());
     assert_eq!(store.property("rocksdb.no-such").unwrap(), None);
 }
+
+/// A failure would mean that a thread that serves many requests waits for a device, or that nothing is ever read
+/// without a change of threads.
+#[test]
+fn a_view_of_memory_refuses_what_is_only_on_the_device() {
+    let dir = folder();
+    let store = open(options(dir.path()));
+    fill(&store, 0..1000);
+    let in_memory = |store: &Arc<RocksdbStore>| {
+        let view = store.view_of_memory().unwrap().unwrap();
+        view.get(&key(500))
+    };
+    assert!(in_memory(&store).unwrap().is_some(), "in a write buffer");
+    store.compact().unwrap();
+    drop(store);
+    let store = open(options(dir.path()));
+    let refused = in_memory(&store).unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.outcome()),
+        (ErrorKind::Busy, Outcome::NotApplied)
+    );
+    let view = store.view_of_memory().unwrap().unwrap();
+    let cursor = view.cursor(&key(0)..&key(1000), Walk::Up);
+    assert_eq!(
+        cursor.err().map(|error| error.kind()),
+        Some(ErrorKind::Busy)
+    );
+    assert!(store.view().unwrap().get(&key(500)).unwrap().is_some());
+    assert!(in_memory(&store).unwrap().is_some(), "in the block cache");
+}
+
+/// A failure would mean that such a thread steps over a million deleted keys.
+#[test]
+fn a_view_of_memory_goes_over_few_deleted_keys() {
+    let dir = folder();
+    let store = open(options(dir.path()));
+    fill(&store, 0..5000);
+    let deleted = (0..4999).map(|number| (key(number), None));
+    store.apply(deleted.collect()).unwrap();
+    let view = store.view_of_memory().unwrap().unwrap();
+    let cursor = view.cursor(&key(0)..&key(5000), Walk::Up);
+    assert_eq!(
+        cursor.err().map(|error| error.kind()),
+        Some(ErrorKind::Busy)
+    );
+    let cursor = view.cursor(&key(4500)..&key(5000), Walk::Up).unwrap();
+    assert!(cursor.entry().is_some());
+}

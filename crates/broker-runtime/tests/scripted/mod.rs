@@ -31,6 +31,11 @@ pub(crate) struct Script {
     pub(crate) corrupt_scans: AtomicBool,
     pub(crate) bad_sync_points: AtomicBool,
     pub(crate) slow_writes: AtomicBool,
+    /// Reads that need not wait are begun.
+    pub(crate) reads_memory: AtomicBool,
+    /// They find only the first row in memory.
+    pub(crate) one_row_in_memory: AtomicBool,
+    pub(crate) reads_of_memory: AtomicUsize,
     pub(crate) writes_begun: AtomicUsize,
     pub(crate) write_timeout: Mutex<Option<Duration>>,
     hold: Mutex<Option<(Sender<()>, Receiver<()>)>>,
@@ -67,6 +72,7 @@ impl Scripted {
 /// A container that follows a script.
 pub(crate) struct Container {
     store: MemoryContainer,
+    in_memory: bool,
     script: Arc<Script>,
 }
 
@@ -90,7 +96,17 @@ impl Store for Container {
             self.script.writes_begun.fetch_add(1, Ordering::Relaxed);
             *self.script.write_timeout.lock().unwrap() = Some(options.timeout);
         }
+        self.in_memory = false;
         self.store.begin(access, options)
+    }
+
+    fn begin_without_waiting(&mut self) -> bool {
+        self.in_memory = self.script.reads_memory.load(Ordering::Relaxed)
+            && self
+                .store
+                .begin(Access::Read, &BrokerOptions::default())
+                .is_ok();
+        self.in_memory
     }
 
     fn commit(&mut self) -> Result<()> {
@@ -187,6 +203,17 @@ impl ContainerStore for Container {
         filter: &ObjectFilter,
         visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
     ) -> Result<()> {
+        if self.in_memory {
+            self.script.reads_of_memory.fetch_add(1, Ordering::Relaxed);
+            if self.script.one_row_in_memory.load(Ordering::Relaxed) {
+                let mut first = |row: ObjectRowRef<'_>| {
+                    visit(row);
+                    Step::Stop
+                };
+                self.store.scan(range, filter, &mut first)?;
+                return Err(Error::new(ErrorKind::Busy, "scripted"));
+            }
+        }
         self.store.scan(range, filter, visit)?;
         match self.script.corrupt_scans.load(Ordering::Relaxed) {
             true => Err(Error::new(ErrorKind::Corrupt, "scripted")),
@@ -235,7 +262,12 @@ impl SyncEngine for Scripted {
     fn open_container(&self, location: &Location) -> Result<Option<Container>> {
         let script = Arc::clone(&self.script);
         let store = self.engine.open_container(location)?;
-        Ok(store.map(|store| Container { store, script }))
+        let container = |store| Container {
+            store,
+            in_memory: false,
+            script,
+        };
+        Ok(store.map(container))
     }
 
     fn create_account(
