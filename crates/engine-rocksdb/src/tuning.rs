@@ -60,6 +60,9 @@ fn memory(options: &mut Options, wanted: &RocksdbOptions) {
         // Two of three keys that a merge of new names asks for are not there.
         table.set_bloom_filter(wanted.bloom_bits as f64, false);
         table.set_optimize_filters_for_memory(true);
+        // Nor are they in the write buffers, where a search costs most.
+        options.set_memtable_prefix_bloom_ratio(0.02);
+        options.set_memtable_whole_key_filtering(true);
     }
     options.set_block_based_table_factory(&table);
     let buffers = wanted.write_buffer_mb.saturating_mul(MIB);
