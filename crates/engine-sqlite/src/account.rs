@@ -60,7 +60,7 @@ impl Layout for Account {
                 status_changed_at, hash, id, {metadata}, container_count, object_count, bytes_used
             FROM account_stat"
         );
-        let mut stat = store.conn.prepare_cached(&sql)?;
+        let mut stat = store.conn()?.prepare_cached(&sql)?;
         let mut rows = stat.query([])?;
         let row = rows.next()?.ok_or(Failure::MissingStat(STAT))?;
         let row = Reader::single(row, STAT);
@@ -146,7 +146,7 @@ impl Layout for Account {
 
     fn tally(store: &SqliteStore<Self>, tally: &mut Tally) -> Attempt<()> {
         let mut rows = store
-            .conn
+            .conn()?
             .prepare(&format!("SELECT {} FROM container", store.columns()))?;
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
@@ -187,7 +187,7 @@ impl SqliteStore<Account> {
             "SELECT storage_policy_index, {count}, object_count, bytes_used FROM policy_stat
             ORDER BY storage_policy_index"
         );
-        let mut stats = self.conn.prepare_cached(&sql)?;
+        let mut stats = self.conn()?.prepare_cached(&sql)?;
         let mut rows = stats.query([])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
@@ -224,7 +224,7 @@ impl SqliteStore<Account> {
         }
         let columns = self.columns();
         let sql = format!("SELECT {columns} FROM container WHERE deleted IN (0, 1) AND name = ?");
-        let mut found = self.conn.prepare_cached(&sql)?;
+        let mut found = self.conn()?.prepare_cached(&sql)?;
         let mut rows = found.query([name])?;
         rows.next()?.map(owned_row).transpose()
     }
@@ -238,7 +238,7 @@ impl SqliteStore<Account> {
                 &[&new.name],
             )?;
         }
-        let mut insert = self.conn.prepare_cached(
+        let mut insert = self.conn()?.prepare_cached(
             "INSERT INTO container (name, put_timestamp, delete_timestamp, object_count,
                 bytes_used, deleted, storage_policy_index) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )?;
@@ -251,13 +251,13 @@ impl SqliteStore<Account> {
             new.deleted,
             new.policy_index.0
         ])?;
-        Ok(RowId(self.conn.last_insert_rowid()))
+        Ok(RowId(self.conn()?.last_insert_rowid()))
     }
 
     fn since(&self, start: RowId, limit: usize) -> Attempt<Vec<ContainerRow>> {
         let columns = self.columns();
         let sql = format!("SELECT {columns} FROM container WHERE ROWID > ? ORDER BY ROWID LIMIT ?");
-        let mut since = self.conn.prepare_cached(&sql)?;
+        let mut since = self.conn()?.prepare_cached(&sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = since.query(params![start.0, limit])?;
         let mut found = Vec::new();
@@ -281,7 +281,7 @@ impl SqliteStore<Account> {
             since_row: None,
             indexed: self.schema.index,
         };
-        listing::scan(&self.conn, &scan, range, &mut |name, row| {
+        listing::scan(self.conn()?, &scan, range, &mut |name, row| {
             Ok(visit(ContainerRowRef {
                 name,
                 put_timestamp: &row.text(2, "put_timestamp")?,

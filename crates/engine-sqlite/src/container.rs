@@ -79,7 +79,7 @@ impl Layout for Container {
             or(container_info, "reconciler_sync_point", "-1"),
             store.stat()
         );
-        let mut stat = store.conn.prepare_cached(&sql)?;
+        let mut stat = store.conn()?.prepare_cached(&sql)?;
         let mut rows = stat.query([])?;
         // Swift names the view, whatever the table.
         let row = rows.next()?.ok_or(Failure::MissingStat("container_stat"))?;
@@ -186,7 +186,7 @@ impl Layout for Container {
 
     fn tally(store: &SqliteStore<Self>, tally: &mut Tally) -> Attempt<()> {
         let sql = format!("SELECT {} FROM object", store.columns());
-        let mut rows = store.conn.prepare(&sql)?;
+        let mut rows = store.conn()?.prepare(&sql)?;
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
             let row = Reader::numbered(row, ROWS)?;
@@ -214,7 +214,7 @@ impl SqliteStore<Container> {
             }
             false => "SELECT 0, object_count, bytes_used FROM container_stat",
         };
-        let mut stats = self.conn.prepare_cached(sql)?;
+        let mut stats = self.conn()?.prepare_cached(sql)?;
         let mut rows = stats.query([])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
@@ -233,7 +233,7 @@ impl SqliteStore<Container> {
             return Ok(0);
         }
         let mut own = self
-            .conn
+            .conn()?
             .prepare_cached("SELECT storage_policy_index FROM container_info")?;
         let mut rows = own.query([])?;
         let row = rows.next()?.ok_or(Failure::MissingStat("container_stat"))?;
@@ -267,7 +267,7 @@ impl SqliteStore<Container> {
                 WHERE deleted IN (0, 1) AND name = ?1 AND ?2 = 0"
             }
         };
-        let mut found = self.conn.prepare_cached(sql)?;
+        let mut found = self.conn()?.prepare_cached(sql)?;
         let mut rows = found.query(params![name, policy.0])?;
         rows.next()?.map(owned_row).transpose()
     }
@@ -282,7 +282,7 @@ impl SqliteStore<Container> {
                 &[&new.name, &new.policy_index.0],
             )?;
         }
-        let mut insert = self.conn.prepare_cached(
+        let mut insert = self.conn()?.prepare_cached(
             "INSERT INTO object (name, created_at, size, content_type, etag, deleted,
                 storage_policy_index) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )?;
@@ -295,7 +295,7 @@ impl SqliteStore<Container> {
             new.deleted,
             new.policy_index.0
         ])?;
-        Ok(RowId(self.conn.last_insert_rowid()))
+        Ok(RowId(self.conn()?.last_insert_rowid()))
     }
 
     fn since(&self, start: RowId, limit: usize, filter: RowFilter) -> Attempt<Vec<ObjectRow>> {
@@ -309,7 +309,7 @@ impl SqliteStore<Container> {
         let sql = format!(
             "SELECT {columns} FROM object WHERE ROWID > ?1 AND {misplaced} ORDER BY ROWID LIMIT ?3"
         );
-        let mut since = self.conn.prepare_cached(&sql)?;
+        let mut since = self.conn()?.prepare_cached(&sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = since.query(params![start.0, own, limit])?;
         let mut found = Vec::new();
@@ -344,7 +344,7 @@ impl SqliteStore<Container> {
             since_row: filter.since_row.map(|row| row.0),
             indexed: self.schema.index,
         };
-        listing::scan(&self.conn, &scan, range, &mut |name, row| {
+        listing::scan(self.conn()?, &scan, range, &mut |name, row| {
             Ok(visit(ObjectRowRef {
                 row_id: RowId(row.number()),
                 name,

@@ -46,7 +46,7 @@ impl<K: Layout> SqliteStore<K> {
     }
 
     fn migrate(&mut self, sql: &str) -> Attempt<()> {
-        self.conn.execute_batch(sql)?;
+        self.conn()?.execute_batch(sql)?;
         self.reread_schema()
     }
 }

@@ -55,7 +55,7 @@ impl<K: Layout> SqliteStore<K> {
             return Ok(false);
         }
         self.wait_up_to(Duration::ZERO)?;
-        self.conn.execute_batch("PRAGMA cache_spill = OFF")?;
+        self.conn()?.execute_batch("PRAGMA cache_spill = OFF")?;
         self.set_journal("memory")?;
         if self.start(Access::Write).is_err() {
             self.end_peek()?;
@@ -74,17 +74,17 @@ impl<K: Layout> SqliteStore<K> {
     pub(crate) fn end_peek(&mut self) -> Attempt<()> {
         self.peeked = None;
         self.access = None;
-        if !self.conn.is_autocommit() {
-            self.conn.prepare_cached("ROLLBACK")?.execute([])?;
+        if !self.conn()?.is_autocommit() {
+            self.conn()?.prepare_cached("ROLLBACK")?.execute([])?;
         }
         self.set_journal("delete")?;
-        self.conn.execute_batch("PRAGMA cache_spill = ON")?;
+        self.conn()?.execute_batch("PRAGMA cache_spill = ON")?;
         Ok(())
     }
 
     fn set_journal(&self, mode: &str) -> Attempt<()> {
         let mut pragma = self
-            .conn
+            .conn()?
             .prepare_cached(&format!("PRAGMA journal_mode = {mode}"))?;
         let now: String = pragma.query_row([], |row| row.get(0))?;
         match now == mode {

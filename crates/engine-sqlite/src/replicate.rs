@@ -21,7 +21,7 @@ impl<K: Layout> SqliteStore<K> {
         };
         let sql =
             format!("SELECT ROWID, remote_id, sync_point, {date} FROM {table} ORDER BY ROWID");
-        let mut points = self.conn.prepare_cached(&sql)?;
+        let mut points = self.conn()?.prepare_cached(&sql)?;
         let mut rows = points.query([])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
@@ -61,7 +61,7 @@ impl<K: Layout> SqliteStore<K> {
     /// The highest row number present.
     pub(crate) fn highest_row(&self) -> Attempt<RowId> {
         let sql = format!("SELECT max(ROWID) FROM {}", K::ROWS);
-        let mut highest = self.conn.prepare_cached(&sql)?;
+        let mut highest = self.conn()?.prepare_cached(&sql)?;
         let highest: Option<i64> = highest.query_row([], |row| row.get(0))?;
         Ok(highest.map_or(RowId::NONE, RowId))
     }
@@ -72,7 +72,7 @@ impl<K: Layout> SqliteStore<K> {
             return Ok(before);
         }
         let mut sequence = self
-            .conn
+            .conn()?
             .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = ?")?;
         let highest: Option<Option<i64>> =
             sequence.query_row([K::ROWS], |row| row.get(0)).optional()?;
@@ -85,7 +85,7 @@ impl<K: Layout> SqliteStore<K> {
             "SELECT ROWID, name FROM {} WHERE deleted = 1 AND name >= ? ORDER BY name LIMIT 1 OFFSET ?",
             K::ROWS
         );
-        let mut tombstones = self.conn.prepare_cached(&sql)?;
+        let mut tombstones = self.conn()?.prepare_cached(&sql)?;
         let skip = i64::try_from(skip).unwrap_or(i64::MAX);
         let mut rows = tombstones.query(params![from, skip])?;
         let Some(row) = rows.next()? else {
@@ -115,7 +115,7 @@ impl<K: Layout> SqliteStore<K> {
             "SELECT count(*) FROM {} WHERE deleted = 1 AND name >= ?",
             K::ROWS
         );
-        let mut count = self.conn.prepare_cached(&sql)?;
+        let mut count = self.conn()?.prepare_cached(&sql)?;
         let count: i64 = count.query_row([from], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }

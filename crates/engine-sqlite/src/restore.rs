@@ -42,7 +42,7 @@ impl SqliteEngine {
     fn open_stage<K: Layout>(&self, location: &Location) -> Result<Option<SqliteStore<K>>> {
         let store = SqliteStore::open(self.stage(location), Durability::Process, false)?;
         if let Some(store) = &store {
-            let set = store.conn.execute_batch(PRAGMAS);
+            let set = store.conn()?.execute_batch(PRAGMAS);
             set.map_err(crate::error::Failure::from)?;
         }
         Ok(store)
@@ -107,7 +107,7 @@ impl SqliteEngine {
             return Err(above_highest());
         }
         let highest = stage.highest_row()?;
-        let written = K::write_rows(&stage.conn, rows, highest);
+        let written = K::write_rows(stage.conn()?, rows, highest);
         stage.judged(written)?;
         stage.commit()
     }
@@ -154,9 +154,9 @@ fn prove_and_seal<K: Layout>(stage: &mut SqliteStore<K>) -> Result<()> {
     let counted = K::tally(stage, &mut tally);
     stage.judged(counted)?;
     tally.require(&facts)?;
-    let sealed = stage.conn.execute_batch(&schema::seal(K::KIND));
+    let sealed = stage.conn()?.execute_batch(&schema::seal(K::KIND));
     stage.judged(sealed.map_err(Into::into))?;
-    let twice = names_twice(&stage.conn, K::KIND);
+    let twice = names_twice(stage.conn()?, K::KIND);
     match stage.judged(twice)? {
         true => Err(same_name_twice()),
         false => Ok(()),

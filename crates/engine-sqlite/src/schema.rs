@@ -320,7 +320,7 @@ pub(crate) fn create_container(conn: &Connection, new: &NewContainer) -> Attempt
 }
 
 /// What a file has; older versions of Swift wrote less. See spec 02 §9.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Schema {
     /// SQLite's counter of schema changes, by which a changed file is noticed.
     pub(crate) version: i64,
@@ -345,6 +345,14 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
+    /// Of a file that was not looked at: unlike that of any file.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            version: i64::MIN,
+            ..Self::default()
+        }
+    }
+
     /// Looks at what a file has.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use broker_api::{
 };
 use broker_runtime::sync::{Access, Buffered, StatChange, Store};
 use rusqlite::{Connection, ToSql, params_from_iter};
+use std::cell::OnceCell;
 use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
@@ -56,7 +57,8 @@ pub(crate) trait Layout: Sized + Send + 'static {
 /// [`Container`](crate::Container).
 #[derive(Debug)]
 pub struct SqliteStore<K> {
-    pub(crate) conn: Connection,
+    /// Opened by the first transaction: what is only buffered needs no database.
+    conn: OnceCell<Connection>,
     pub(crate) schema: Schema,
     paths: StorePaths,
     file: FileId,
@@ -90,11 +92,9 @@ impl<K: Layout> SqliteStore<K> {
         if K::KIND == StoreKind::Container && paths.is_sharded()? {
             return Err(Failure::Sharded);
         }
-        let Some((conn, file)) = connection::open(&paths.db, durability)? else {
+        let Some(file) = file_id(&paths.db)? else {
             return Ok(None);
         };
-        let found = Schema::detect(&conn, K::KIND);
-        let schema = found.map_err(|failure| failure.unless_moved(&paths.db, file))?;
         let pending = match Pending::open(&paths) {
             Ok(pending) => pending,
             Err(Failure::Os { source, .. }) if crate::path::is_absence(&source) => return Ok(None),
@@ -102,8 +102,8 @@ impl<K: Layout> SqliteStore<K> {
         };
         Ok(Some(Self {
             preallocation: preallocate.then(|| Preallocation::of(file)),
-            conn,
-            schema,
+            conn: OnceCell::new(),
+            schema: Schema::unknown(),
             paths,
             file,
             pending,
@@ -118,6 +118,18 @@ impl<K: Layout> SqliteStore<K> {
         }))
     }
 
+    /// The connection to the file that was found when the store was opened.
+    pub(crate) fn conn(&self) -> Attempt<&Connection> {
+        if let Some(conn) = self.conn.get() {
+            return Ok(conn);
+        }
+        match connection::open(&self.paths.db, self.durability)? {
+            Some((conn, file)) if file == self.file => Ok(self.conn.get_or_init(|| conn)),
+            Some(_) => Err(Failure::Replaced),
+            None => Err(Failure::Absent),
+        }
+    }
+
     /// The table of the facts.
     pub(crate) fn stat(&self) -> &'static str {
         K::stat_table(&self.schema)
@@ -130,7 +142,7 @@ impl<K: Layout> SqliteStore<K> {
 
     /// Looks at the schema again after it was changed.
     pub(crate) fn reread_schema(&mut self) -> Attempt<()> {
-        self.schema = Schema::detect(&self.conn, K::KIND)?;
+        self.schema = Schema::detect(self.conn()?, K::KIND)?;
         Ok(())
     }
 
@@ -145,23 +157,23 @@ impl<K: Layout> SqliteStore<K> {
             Access::Read => "BEGIN DEFERRED",
             Access::Write => "BEGIN IMMEDIATE",
         };
-        self.conn.prepare_cached(begin)?.execute([])?;
+        self.conn()?.prepare_cached(begin)?.execute([])?;
         self.access = Some(access);
-        if schema::version(&self.conn)? != self.schema.version {
+        if schema::version(self.conn()?)? != self.schema.version {
             self.reread_schema()?;
         }
         Ok(())
     }
 
     fn end(&mut self) -> Attempt<()> {
-        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        self.conn()?.prepare_cached("COMMIT")?.execute([])?;
         self.access = None;
         Ok(())
     }
 
     pub(crate) fn wait_up_to(&mut self, timeout: Duration) -> Attempt<()> {
         if self.busy_timeout != Some(timeout) {
-            self.conn.busy_timeout(timeout)?;
+            self.conn()?.busy_timeout(timeout)?;
             self.busy_timeout = Some(timeout);
         }
         Ok(())
@@ -309,7 +321,7 @@ impl<K: Layout> SqliteStore<K> {
 
     /// Runs a prepared statement that changes rows and says how many.
     pub(crate) fn change(&self, sql: &str, values: &[&dyn ToSql]) -> Attempt<usize> {
-        Ok(self.conn.prepare_cached(sql)?.execute(values)?)
+        Ok(self.conn()?.prepare_cached(sql)?.execute(values)?)
     }
 
     fn update_facts(&mut self, change: &StatChange) -> Attempt<()> {
@@ -345,7 +357,7 @@ impl<K: Layout> SqliteStore<K> {
             return Ok(());
         }
         let sql = format!("UPDATE {} SET {}", self.stat(), names.join(", "));
-        self.conn
+        self.conn()?
             .prepare_cached(&sql)?
             .execute(params_from_iter(values))?;
         Ok(())
@@ -419,8 +431,9 @@ impl<K: Layout> Store for SqliteStore<K> {
             tracing::warn!("cannot roll back on {}: {failure}", self.paths.db.display());
         }
         self.access = None;
-        if !self.conn.is_autocommit()
-            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        if let Some(conn) = self.conn.get()
+            && !conn.is_autocommit()
+            && let Err(error) = conn.execute_batch("ROLLBACK")
         {
             tracing::warn!("cannot roll back on {}: {error}", self.paths.db.display());
         }
