@@ -11,7 +11,8 @@ output, listings, rows with their numbers, policy statistics, sync points, and t
 to what they were. From the engines in between, the large container is exported, looked at the same way, and imported
 elsewhere.
 
-A table of rates and peak memory (VmHWM) is printed, and written as JSON with --json. For the full journey:
+A table of rates and memory is printed, and written as JSON with --json: the peak (VmHWM), and what was resident
+after each quarter of the longest run, which shows whether it grows with the rows. For the full journey:
 
     convert_check.py --apus PATH --rows 5000000 --small 1000 --engines sqlite,rocksdb,sled,sqlite --kills 10
 """
@@ -31,6 +32,7 @@ import python_env
 
 SWIFT_SIDE = Path(__file__).resolve().with_name("convert_swift.py")
 POLL_SECONDS = 0.02
+ROWS_PER_SECOND = 250_000  # more than any conversion does: the first kill comes before its end
 GROWTH = 1.5  # each attempt may live so much longer than the one before, since it has more to look through first
 POLICIES = """\
 [swift-hash]
@@ -76,6 +78,7 @@ class Journey:
         self.python = python_env.ensure().command("python")
         self.rng = random.Random(options.seed)
         self.table = []
+        self.owed = 0  # kills that a run was too fast for
 
     def swift(self, *words):
         """Runs the other file with Swift at hand and returns what it prints."""
@@ -107,21 +110,24 @@ class Journey:
         hops = list(zip(options.engines, options.engines[1:]))
         for number, (source, target) in enumerate(hops):
             kills = options.kills * (number + 1) // len(hops) - options.kills * number // len(hops)
-            self.hop(source, target, kills)
+            self.hop(source, target, kills + self.owed)
             if target != "sqlite":
                 self.exchange(target, before)
         after = json.loads(self.swift("describe", self.devices))
         compare(before, after)
         print(f"Swift sees the same {len(after) - 1} stores as before")
+        if self.owed:
+            print(f"{self.owed} of {options.kills} kills would have come after the end")
 
     def hop(self, source, target, kills):
         """Converts everything, killed `kills` times on the way, then once more to remove the source."""
         dry = finish(self.convert(source, target, "--dry-run"))
         expected = dry["copied"]
-        killed, peak, started, patience = 0, 0, time.monotonic(), max(0.3, self.options.rows / 100_000)
+        killed, started, patience = 0, time.monotonic(), max(0.1, self.options.rows / ROWS_PER_SECOND)
+        watched = []  # what each run's memory was
         while killed < kills:
             child = self.convert(source, target)
-            peak = max(peak, watch(child, self.rng.uniform(0.02, patience)))
+            watched.append(watch(child, self.rng.uniform(0.02, patience)))
             if child.poll() is not None:
                 break  # it was faster
             child.kill()
@@ -129,8 +135,9 @@ class Journey:
             child.output.close()
             killed += 1
             patience *= GROWTH
+        self.owed = kills - killed
         child = self.convert(source, target)
-        peak = max(peak, watch(child))
+        watched.append(watch(child))
         done = finish(child)
         total = time.monotonic() - started
         if done["copied"] + done["were_there"] != expected:
@@ -140,7 +147,9 @@ class Journey:
             raise Failed(f"{source} to {target}: not all of {expected} stores were removed: {removed}")
         line = {"from": source, "to": target, "stores": expected, "rows": done["rows"], "kills": killed,
                 "resumed": done["resumed"], "seconds": round(total, 1), "last_run_rows_per_second":
-                done["rows_per_second"], "verify_seconds": round(removed["seconds"], 1), "peak_mib": peak // 1024}
+                done["rows_per_second"], "verify_seconds": round(removed["seconds"], 1),
+                "peak_mib": max(peak for peak, _ in watched) // 1024,
+                "resident_mib_by_quarter": quarters(max((resident for _, resident in watched), key=len))}
         self.table.append(line)
         print(json.dumps(line), flush=True)
 
@@ -161,17 +170,24 @@ class Journey:
 
 
 def watch(child, seconds=None):
-    """The largest VmHWM in KiB that a process shows until it ends, or for some seconds."""
-    peak, end = 0, None if seconds is None else time.monotonic() + seconds
+    """The largest VmHWM in KiB that a process shows until it ends, or for some seconds; and all VmRSS."""
+    peak, resident, end = 0, [], None if seconds is None else time.monotonic() + seconds
     while child.poll() is None and (end is None or time.monotonic() < end):
         try:
             for line in Path(f"/proc/{child.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
                     peak = max(peak, int(line.split()[1]))
+                elif line.startswith("VmRSS:"):
+                    resident.append(int(line.split()[1]))
         except (FileNotFoundError, ProcessLookupError):
             break
         time.sleep(POLL_SECONDS)
-    return peak
+    return peak, resident
+
+
+def quarters(resident):
+    """The last of each quarter of some samples in KiB, in MiB."""
+    return [resident[len(resident) * quarter // 4 - 1] // 1024 for quarter in range(1, 5) if len(resident) >= 4]
 
 
 def ended(child):

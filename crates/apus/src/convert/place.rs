@@ -40,6 +40,8 @@ impl Place {
     /// Opens an engine as the configuration says.
     pub(super) fn open(&self, registry: &Registry, name: &str) -> Result<Arc<dyn Engine>, Failure> {
         let mut setup = EngineSetup::new(&self.devices);
+        // Stores come one after the other, and each thread that allocates keeps some of what it frees.
+        setup.runtime.workers = 1;
         if let Some(conf) = &self.conf {
             setup.mount_check = conf.mount_check;
             setup.settings = conf.engines.settings_of(name);
