@@ -108,10 +108,14 @@ swift-tests: build setup-swift
 		python3 tests/swift/functional.py --apus $(BIN)/apus --engine $$engine || exit 1; \
 	done
 
-# Beside stock Swift and a bare server, in turns on this machine: about an hour, or four minutes.
+# Beside stock Swift, Swift's brokers, bare servers and bare stores, in turns on this machine, and as things grow:
+# about an hour, or four minutes. docs/performance.md gets the tables and the plots.
 bench: build setup-swift
 	APUS_SWIFT_ENV="$$(python3 tests/swift/python_env.py)" \
 		$(BIN)/broker-bench --json $(CARGO_TARGET_DIR)/bench.json --document docs/performance.md $(ARGS)
+	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \
+		$(BIN)/engine-bench --json $(CARGO_TARGET_DIR)/bench-brokers.json --document docs/performance.md brokers
+	$(BIN)/engine-bench --json $(CARGO_TARGET_DIR)/bench-growth.json --document docs/performance.md growth
 
 bench-quick: build setup-swift
 	APUS_SWIFT_ENV="$$(python3 tests/swift/python_env.py)" \

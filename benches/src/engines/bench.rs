@@ -2,8 +2,8 @@
 
 use apus::{EngineSetup, Registry};
 use broker_api::{
-    BrokerOptions, ContainerBroker, Engine, HashPath, Location, MergeOptions, NewContainer,
-    ObjectRecord, PolicyIndex, StoreKind, Timestamp,
+    AccountBroker, BrokerOptions, ContainerBroker, Engine, HashPath, Location, MergeOptions,
+    NewAccount, NewContainer, ObjectRecord, PolicyIndex, StoreKind, Timestamp,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -61,16 +61,34 @@ impl Bench {
     /// A container that is made here.
     pub(crate) async fn create(&self, name: &str) -> Result<Arc<dyn ContainerBroker>, Failure> {
         let container = self.container(name)?;
-        let new = NewContainer {
+        container.initialize(&new_container(name)).await?;
+        Ok(container)
+    }
+
+    /// An account that is made here.
+    pub(crate) async fn create_account(&self) -> Result<Arc<dyn AccountBroker>, Failure> {
+        let hash = HashPath::new("", "end").account("a");
+        let location = Location::new(StoreKind::Account, "sda1", "7", hash).ok_or("no location")?;
+        let account = self.engine()?.account(&location, &BrokerOptions::default());
+        let new = NewAccount {
             account: "a".into(),
-            container: name.into(),
             put_timestamp: Timestamp::from_seconds(1).into(),
-            policy_index: PolicyIndex(0),
             created_at: Timestamp::from_seconds(1),
             id: "id-sda1".into(),
         };
-        container.initialize(&new).await?;
-        Ok(container)
+        account.initialize(&new).await?;
+        Ok(account)
+    }
+}
+
+pub(crate) fn new_container(name: &str) -> NewContainer {
+    NewContainer {
+        account: "a".into(),
+        container: name.into(),
+        put_timestamp: Timestamp::from_seconds(1).into(),
+        policy_index: PolicyIndex(0),
+        created_at: Timestamp::from_seconds(1),
+        id: "id-sda1".into(),
     }
 }
 
@@ -87,6 +105,14 @@ pub(crate) fn put(name: String, seconds: u64) -> ObjectRecord {
         123_456,
         "image/jpeg",
         "d41d8cd98f00b204e9800998ecf8427e",
+    )
+}
+
+/// An object of a photo collection with a thousand folders.
+pub(crate) fn put_numbered(i: usize, seconds: u64) -> ObjectRecord {
+    put(
+        format!("photos/2024/{:04}/img_{i:08}.jpg", i % 1000),
+        seconds,
     )
 }
 
@@ -137,15 +163,4 @@ pub(crate) fn show(what: &str, took: Duration) {
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// Resident memory of this process in MiB, now and at its peak.
-pub(crate) fn memory() -> (u64, u64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        number.unwrap_or_default() / 1024
-    };
-    (field("VmRSS:"), field("VmHWM:"))
 }

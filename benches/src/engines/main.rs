@@ -5,15 +5,23 @@
 //! head      how long a page takes behind a million deletions, beside one of a fresh container
 //! stores    a device of 100,000 small containers: filling, opening, memory, looking one up
 //! rates     merging, listing, removing
+//! brokers   beside Swift's own brokers, and beside the store below an engine
+//! growth    the same operations in a container of ten thousand, a million, ten million rows, and on a device of more
+//!           and more containers
 //! ```
 
 mod bench;
+mod brokers;
+mod growth;
 mod head;
 mod rates;
+mod raw;
 mod stores;
 
 use bench::{Bench, Failure};
+use broker_bench::{document, plot};
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Measures engines on a folder of this machine.
@@ -27,12 +35,18 @@ struct Args {
     settings: Vec<String>,
     /// Where the folders of devices are made.
     #[arg(long, default_value = "/var/tmp", global = true)]
-    folder: std::path::PathBuf,
+    folder: PathBuf,
+    /// Write the figures of `brokers` and `growth` as JSON to this file.
+    #[arg(long, global = true)]
+    json: Option<PathBuf>,
+    /// Put their tables into this document, and plots beside it.
+    #[arg(long, global = true)]
+    document: Option<PathBuf>,
     #[command(subcommand)]
     question: Question,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Question {
     /// Pages at the head of a container after deletions there.
     Head {
@@ -52,6 +66,30 @@ enum Question {
         #[arg(long, default_value_t = 100_000)]
         rows: usize,
     },
+    /// Things a second, with ratios.
+    Brokers {
+        /// Rows of each container.
+        #[arg(long, default_value_t = 50_000)]
+        rows: usize,
+        /// How often each subject has its turn.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// A Python that can import Swift; without it Swift is left out.
+        #[arg(long, env = "APUS_SWIFT_PYTHON")]
+        python: Option<PathBuf>,
+    },
+    /// Costs as things grow.
+    Growth {
+        /// Rows of the container; may be given several times, in ascending order.
+        #[arg(long, default_values_t = [10_000, 100_000, 1_000_000, 10_000_000])]
+        rows: Vec<usize>,
+        /// Containers of the device.
+        #[arg(long, default_values_t = [100, 10_000, 100_000])]
+        stores: Vec<usize>,
+        /// Rows at most for sled, whose memory grows with them.
+        #[arg(long, default_value_t = 1_000_000)]
+        sled_rows: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -68,16 +106,88 @@ fn run(args: &Args) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .build()?;
-    for engine in &args.engines {
-        let mut bench = Bench::new(engine, &args.settings, &args.folder)?;
-        println!("{engine}");
-        runtime.block_on(async {
-            match args.question {
-                Question::Head { deletions } => head::run(&mut bench, deletions).await,
-                Question::Stores { stores } => stores::run(&mut bench, stores).await,
-                Question::Rates { rows } => rates::run(&mut bench, rows).await,
+    match &args.question {
+        Question::Brokers {
+            rows,
+            rounds,
+            python,
+        } => {
+            let comparison = brokers::Comparison {
+                engines: &args.engines,
+                settings: &args.settings,
+                folder: &args.folder,
+                python: python.clone(),
+                rows: *rows,
+                rounds: *rounds,
+            };
+            let compared = runtime.block_on(comparison.run())?;
+            args.publish("brokers", &compared.markdown(*rows), &compared.as_json())
+        }
+        Question::Growth {
+            rows,
+            stores,
+            sled_rows,
+        } => {
+            let (mut of_rows, mut of_stores) = (growth::of_rows(), growth::of_stores());
+            for engine in &args.engines {
+                let most = if engine == "sled" {
+                    *sled_rows
+                } else {
+                    usize::MAX
+                };
+                let sizes: Vec<_> = rows.iter().copied().filter(|rows| *rows <= most).collect();
+                let mut bench = args.bench(engine)?;
+                runtime.block_on(of_rows.measure_rows(engine, &mut bench, &sizes))?;
+                bench = args.bench(engine)?;
+                runtime.block_on(of_stores.measure_stores(engine, &mut bench, stores))?;
             }
-        })?;
+            if let Some(document) = &args.document {
+                plot::curves(
+                    &document.with_file_name("growth-rows.svg"),
+                    &of_rows.panels(),
+                )?;
+                plot::curves(
+                    &document.with_file_name("growth-containers.svg"),
+                    &of_stores.panels(),
+                )?;
+            }
+            let tables = format!("{}\n{}", of_rows.markdown(), of_stores.markdown());
+            let json =
+                serde_json::json!({"rows": of_rows.as_json(), "containers": of_stores.as_json()});
+            args.publish("growth", &tables, &json)
+        }
+        alone => {
+            for engine in &args.engines {
+                let mut bench = args.bench(engine)?;
+                println!("{engine}");
+                runtime.block_on(async {
+                    match alone {
+                        Question::Head { deletions } => head::run(&mut bench, *deletions).await,
+                        Question::Stores { stores } => stores::run(&mut bench, *stores).await,
+                        Question::Rates { rows } => rates::run(&mut bench, *rows).await,
+                        Question::Brokers { .. } | Question::Growth { .. } => Ok(()),
+                    }
+                })?;
+            }
+            Ok(())
+        }
     }
-    Ok(())
+}
+
+impl Args {
+    fn bench(&self, engine: &str) -> Result<Bench, Failure> {
+        Bench::new(engine, &self.settings, &self.folder)
+    }
+
+    /// Shows a table, and writes it where that is wanted.
+    fn publish(&self, name: &str, table: &str, json: &serde_json::Value) -> Result<(), Failure> {
+        print!("{table}");
+        if let Some(file) = &self.json {
+            std::fs::write(file, format!("{json:#}\n"))?;
+        }
+        match &self.document {
+            Some(file) => Ok(document::put_into(file, name, table)?),
+            None => Ok(()),
+        }
+    }
 }

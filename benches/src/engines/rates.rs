@@ -1,19 +1,16 @@
 //! How many rows a second are merged, listed and removed?
 
-use crate::bench::{Bench, Failure, location, memory, merge, put, rate, show};
+use crate::bench::{Bench, Failure, location, merge, put_numbered, rate, show};
 use broker_api::listing::ListingQuery;
 use broker_api::{ContainerBrokerExt, ListObjects, ObjectRecord, RowFilter, RowId, Timestamp};
+use broker_bench::memory;
 use std::time::Instant;
-
-fn name(i: usize) -> String {
-    format!("photos/2024/{:04}/img_{i:08}.jpg", i % 1000)
-}
 
 pub(crate) async fn run(bench: &mut Bench, rows: usize) -> Result<(), Failure> {
     for (group, total) in [(1, rows / 20), (100, rows / 5), (1000, rows)] {
         let container = bench.create(&format!("c{group}")).await?;
         for (how, seconds) in [("new", 2), ("overwriting", 3)] {
-            let records = (0..total).map(|i| put(name(i), seconds));
+            let records = (0..total).map(|i| put_numbered(i, seconds));
             let what = format!("rows merged, {how}, {group} a commit");
             rate(&what, total, merge(&container, records, group)).await?;
         }
@@ -21,7 +18,7 @@ pub(crate) async fn run(bench: &mut Bench, rows: usize) -> Result<(), Failure> {
     reads(bench, rows).await?;
     let container = bench.container("c1000")?;
     let at = Timestamp::from_seconds(4);
-    let deleted = (0..rows / 2).map(|i| ObjectRecord::delete(name(i), at));
+    let deleted = (0..rows / 2).map(|i| ObjectRecord::delete(put_numbered(i, 4).name, at));
     rate(
         "rows deleted, 1000 a commit",
         rows / 2,
@@ -49,7 +46,7 @@ pub(crate) async fn run(bench: &mut Bench, rows: usize) -> Result<(), Failure> {
     let start = Instant::now();
     bench.container("c100")?.get_info().await?;
     show("opened again, and one HEAD", start.elapsed());
-    println!("  memory at its peak: {} MiB", memory().1);
+    println!("  memory at its peak: {} MiB", memory::of_this_process().1);
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! What does a device of many small containers cost: to fill, to open, in memory, and to look one up?
 
-use crate::bench::{Bench, Failure, location, median, memory, merge, put, rate, show};
+use crate::bench::{Bench, Failure, location, median, merge, put, rate, show};
 use broker_api::{ContainerBroker, ContainerBrokerExt, StoreKind};
+use broker_bench::memory;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,15 +24,21 @@ pub(crate) async fn run(bench: &mut Bench, stores: usize) -> Result<(), Failure>
     .await?;
     println!(
         "  memory after filling: {} MiB, peak {} MiB",
-        memory().0,
-        memory().1
+        memory::of_this_process().0,
+        memory::of_this_process().1
     );
     bench.reopen()?;
-    println!("  memory after closing: {} MiB", memory().0);
+    println!(
+        "  memory after closing: {} MiB",
+        memory::of_this_process().0
+    );
     let start = Instant::now();
     bench.container(&name(0))?.get_info().await?;
     show("start-up: open, and the first HEAD", start.elapsed());
-    println!("  memory after start-up: {} MiB", memory().0);
+    println!(
+        "  memory after start-up: {} MiB",
+        memory::of_this_process().0
+    );
     // In an order in which no two neighbours follow each other, and few are asked for twice.
     let spread = |i: usize| i.wrapping_mul(7_919) % stores;
     let mut heads = Vec::new();
@@ -73,7 +80,7 @@ pub(crate) async fn run(bench: &mut Bench, stores: usize) -> Result<(), Failure>
         &format!("all {count} found by pages of 1000"),
         start.elapsed(),
     );
-    println!("  memory at the end: {} MiB", memory().0);
+    println!("  memory at the end: {} MiB", memory::of_this_process().0);
     match found.is_none() && count == stores {
         true => Ok(()),
         false => Err("other containers than were made".into()),

@@ -17,12 +17,13 @@ mod report;
 mod stage;
 mod workload;
 
+use broker_bench::document;
 use clap::Parser;
 use load::{Load, Step};
 use raw_http::Connection;
 use report::{Measured, Report};
 use stage::{Programs, Stage, Subject};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use workload::Workload;
@@ -60,7 +61,8 @@ struct Args {
     /// Write the figures as JSON to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Put the table into this document, between the lines `<!-- figures -->` and `<!-- end -->`.
+    /// Put the table into this document, between the lines `<!-- figures -->` and `<!-- end -->`, and a plot of the
+    /// ratios beside it.
     #[arg(long)]
     document: Option<PathBuf>,
     /// Where the servers keep their stores.
@@ -117,23 +119,13 @@ fn run(args: &Args) -> Result<(), String> {
         std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     match &args.document {
-        Some(file) => put_into(file, &bench.report.markdown()),
+        Some(file) => {
+            let plot = file.with_file_name("servers.svg");
+            bench.report.plot(&plot).map_err(|e| e.to_string())?;
+            document::put_into(file, "figures", &bench.report.markdown())
+        }
         None => Ok(()),
     }
-}
-
-/// Replaces the figures of a document.
-fn put_into(file: &Path, figures: &str) -> Result<(), String> {
-    const START: &str = "<!-- figures -->\n";
-    const END: &str = "<!-- end -->\n";
-    let failed = |problem: &dyn std::fmt::Display| format!("{}: {problem}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|e| failed(&e))?;
-    let parts = text.split_once(START).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(END)?;
-        Some(format!("{before}{START}{figures}{END}{after}"))
-    });
-    let text = parts.ok_or_else(|| failed(&"has no lines <!-- figures --> and <!-- end -->"))?;
-    std::fs::write(file, text).map_err(|e| failed(&e))
 }
 
 /// Stock first and the limit last.

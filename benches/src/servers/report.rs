@@ -2,8 +2,11 @@
 
 use crate::load::{Figures, median};
 use crate::workload::Workload;
+use broker_bench::plot::{self, Group};
 use serde_json::{Value, json};
+use std::error::Error;
 use std::fmt::Write;
+use std::path::Path;
 
 /// What one subject did under one workload.
 #[derive(Debug)]
@@ -160,12 +163,7 @@ impl Report {
 
     /// The section of a document that shows the figures: a line for each workload, a column for each subject.
     pub(crate) fn markdown(&self) -> String {
-        let mut subjects: Vec<&str> = Vec::new();
-        for one in self.lines.iter().flat_map(|line| &line.measured) {
-            if !subjects.contains(&one.subject.as_str()) {
-                subjects.push(&one.subject);
-            }
-        }
+        let subjects = self.subjects();
         let mut text = format!(
             "Medians of {} rounds of {} s; {} processors, shared by the load and the server; the large \
              container has {} rows.\n\n| workload | {} |\n|---|{}\n",
@@ -188,6 +186,42 @@ impl Report {
             text.push('\n');
         }
         text
+    }
+
+    /// Draws the ratios to stock Swift, or to the bare server without it.
+    pub(crate) fn plot(&self, file: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let to = match self.lines.iter().any(|line| line.of("stock").is_some()) {
+            true => "stock",
+            false => "bare",
+        };
+        let subjects: Vec<String> = self
+            .subjects()
+            .into_iter()
+            .filter(|one| *one != to)
+            .collect();
+        let groups = self.lines.iter().map(|line| {
+            let ratio = |subject: &String| match (line.of(subject), line.of(to)) {
+                (Some(one), Some(other)) => Ratio::between(one, other).median,
+                _ => 0.0,
+            };
+            Group {
+                name: line.workload.name.to_owned(),
+                values: subjects.iter().map(ratio).collect(),
+            }
+        });
+        let groups: Vec<_> = groups.collect();
+        plot::bars(file, &format!("rate beside {to}"), &subjects, &groups)
+    }
+
+    /// Whatever was measured, in its order.
+    fn subjects(&self) -> Vec<String> {
+        let mut subjects: Vec<String> = Vec::new();
+        for one in self.lines.iter().flat_map(|line| &line.measured) {
+            if !subjects.contains(&one.subject) {
+                subjects.push(one.subject.clone());
+            }
+        }
+        subjects
     }
 
     pub(crate) fn as_json(&self) -> Value {

@@ -1,6 +1,7 @@
 //! Starts the competitors on files of their own.
 
 use crate::bare::Bare;
+use broker_bench::memory;
 use raw_http::{Server, free_address};
 use std::io;
 use std::net::SocketAddr;
@@ -147,14 +148,11 @@ impl Stage {
             if fields.nth(2)? != group {
                 return None;
             }
-            let status = std::fs::read_to_string(process.path().join("status")).ok()?;
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("VmRSS:"))?;
-            line.split_whitespace().next()?.parse().ok()
+            let id = process.file_name().to_str()?.parse().ok()?;
+            Some(memory::of_process(id).0)
         };
         let processes = std::fs::read_dir("/proc").ok()?.flatten();
-        Some(processes.filter_map(of).sum::<u64>() / 1024)
+        Some(processes.filter_map(of).sum::<u64>())
     }
 }
 

@@ -1,0 +1,239 @@
+//! What brokers do in process, beside Swift's own brokers and beside the store below them.
+
+use crate::bench::{Bench, Failure, merge, put_numbered};
+use crate::raw;
+use broker_api::listing::ListingQuery;
+use broker_api::{
+    AccountBrokerExt, ContainerBrokerExt, ContainerRecord, ListObjects, ObjectRecord, PolicyIndex,
+    ReclaimAge, RowFilter, RowId, Timestamp, TimestampText,
+};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const SWIFT_SIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/swift_brokers.py");
+const NEW_1000: &str = "merge of new rows, 1,000 a batch";
+const NEW_10000: &str = "merge of new rows, 10,000 a batch";
+
+/// In this order, and by these names on both sides.
+const QUESTIONS: [&str; 8] = [
+    NEW_1000,
+    NEW_10000,
+    "merge over rows, 1,000 a batch",
+    "rows listed, pages of 10,000",
+    "rows by number, pages of 1,000",
+    "tombstones reclaimed",
+    "PUT, then a page of 10",
+    "PUT of a container's row",
+];
+
+/// Things a second, by question.
+type Rates = BTreeMap<String, f64>;
+
+/// What is compared.
+#[derive(Debug)]
+pub(crate) struct Comparison<'a> {
+    pub(crate) engines: &'a [String],
+    pub(crate) settings: &'a [String],
+    pub(crate) folder: &'a Path,
+    /// The interpreter that can import Swift.
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) rows: usize,
+    pub(crate) rounds: usize,
+}
+
+/// What was measured: the rounds of each subject, stores below engines included.
+#[derive(Debug, Default)]
+pub(crate) struct Compared(Vec<(String, Vec<Rates>)>);
+
+impl Comparison<'_> {
+    /// All subjects in turns.
+    pub(crate) async fn run(&self) -> Result<Compared, Failure> {
+        let mut compared = Compared::default();
+        for _ in 0..self.rounds.max(1) {
+            if let Some(python) = &self.python {
+                compared.add("swift", self.swift(python)?);
+            }
+            for engine in self.engines {
+                let mut bench = Bench::new(engine, self.settings, self.folder)?;
+                compared.add(engine, rates(&mut bench, self.rows).await?);
+                let mut limits = Rates::new();
+                for (question, group) in [(NEW_1000, 1000), (NEW_10000, 10_000)] {
+                    let took =
+                        raw::merge_of_new_rows(engine, self.folder, self.rows, group).await?;
+                    if let Some(took) = took {
+                        limits.insert(question.into(), per_second(self.rows, took));
+                    }
+                }
+                compared.add(&format!("{engine}, store alone"), limits);
+            }
+        }
+        Ok(compared)
+    }
+
+    fn swift(&self, python: &Path) -> Result<Rates, Failure> {
+        let folder = tempfile::tempdir_in(self.folder)?;
+        let mut command = Command::new(python);
+        command.arg(SWIFT_SIDE).arg(folder.path());
+        let output = command.arg(self.rows.to_string()).output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(format!("{SWIFT_SIDE} failed: {said}").into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+fn per_second(count: usize, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
+
+async fn rates(bench: &mut Bench, rows: usize) -> Result<Rates, Failure> {
+    let mut rates = Rates::new();
+    let mut begin = Instant::now();
+    let mut done = |question: &str, count: usize, begin: Instant| {
+        rates.insert(question.into(), per_second(count, begin.elapsed()));
+    };
+    let (one, large) = (bench.create("one").await?, bench.create("large").await?);
+    let records = |seconds| (0..rows).map(move |i| put_numbered(i, seconds));
+    begin_again(&mut begin);
+    merge(&one, records(2), 1000).await?;
+    done(NEW_1000, rows, begin);
+    begin_again(&mut begin);
+    merge(&large, records(2), 10_000).await?;
+    done(NEW_10000, rows, begin);
+    begin_again(&mut begin);
+    merge(&one, records(3), 1000).await?;
+    done(QUESTIONS[2], rows, begin);
+
+    begin_again(&mut begin);
+    let mut query = ListObjects::new(ListingQuery::new(10_000));
+    while let Some(last) = one.object_page(&query).await?.last() {
+        last.name().clone_into(&mut query.names.marker);
+    }
+    done(QUESTIONS[3], rows, begin);
+    begin_again(&mut begin);
+    let mut since = RowId::NONE;
+    while let Some(last) = one.items_since(since, 1000, RowFilter::All).await?.last() {
+        since = last.row_id;
+    }
+    done(QUESTIONS[4], rows, begin);
+
+    let at = Timestamp::from_seconds(4);
+    let deleted = records(4).map(|record| ObjectRecord::delete(record.name, at));
+    merge(&large, deleted, 10_000).await?;
+    let age = Timestamp::from_seconds(5);
+    let age = ReclaimAge {
+        tombstones: age,
+        sync_points: age,
+    };
+    begin_again(&mut begin);
+    let reclaimed = large.replicate().reclaim(age).await?;
+    done(QUESTIONS[5], rows, begin);
+    if reclaimed.removed != rows as u64 {
+        return Err(format!("{reclaimed:?} of {rows} tombstones").into());
+    }
+
+    let small = bench.create("small").await?;
+    let page = ListObjects::new(ListingQuery::new(10));
+    let pairs = rows / 10;
+    begin_again(&mut begin);
+    for i in 0..pairs {
+        small.put_object(put_numbered(i, 2)).await?;
+        small.object_page(&page).await?;
+    }
+    done(QUESTIONS[6], pairs, begin);
+    let account = bench.create_account().await?;
+    begin_again(&mut begin);
+    for i in 0..pairs {
+        let (put, never) = (Timestamp::from_seconds(2).into(), TimestampText::never());
+        let name = format!("c{i:06}");
+        let record = ContainerRecord::report(name, put, never, 1, 2, PolicyIndex(0));
+        account.put_container(record).await?;
+    }
+    done(QUESTIONS[7], pairs, begin);
+    Ok(rates)
+}
+
+fn begin_again(begin: &mut Instant) {
+    *begin = Instant::now();
+}
+
+impl Compared {
+    fn add(&mut self, subject: &str, rates: Rates) {
+        match self.0.iter_mut().find(|(name, _)| name == subject) {
+            Some((_, rounds)) => rounds.push(rates),
+            None => self.0.push((subject.to_owned(), vec![rates])),
+        }
+    }
+
+    fn rounds(&self, subject: &str) -> Option<&[Rates]> {
+        let found = self.0.iter().find(|(name, _)| name == subject);
+        found.map(|(_, rounds)| rounds.as_slice())
+    }
+
+    /// The table of a document: a line for each question, a column for each subject that is a broker.
+    pub(crate) fn markdown(&self, rows: usize) -> String {
+        let brokers: Vec<&str> = (self.0.iter().map(|(name, _)| name.as_str()))
+            .filter(|name| !name.ends_with("store alone"))
+            .collect();
+        let rounds = self.0.first().map_or(0, |(_, rounds)| rounds.len());
+        let mut text = format!(
+            "Things a second, medians of {rounds} rounds; {rows} rows.\n\n| in process | {} |\n|---|{}\n",
+            brokers.join(" | "),
+            "---|".repeat(brokers.len())
+        );
+        for question in QUESTIONS {
+            // Writing to a string does not fail.
+            let _ = write!(text, "| {question} |");
+            for broker in &brokers {
+                let _ = write!(text, " {} |", self.cell(broker, question));
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// A rate with its ratios to Swift and to the store alone, each with its range over the rounds.
+    fn cell(&self, broker: &str, question: &str) -> String {
+        let rates = |rounds: &[Rates]| -> Vec<f64> {
+            let of_question = rounds.iter().filter_map(|rates| rates.get(question));
+            of_question.copied().collect()
+        };
+        let own = rates(self.rounds(broker).unwrap_or_default());
+        let mut cell = format!("{:.0}", middle(own.clone()));
+        let store = format!("{broker}, store alone");
+        for (other, bold, what) in [("swift", "**", ""), (store.as_str(), "", " of the store")] {
+            let others = rates(self.rounds(other).unwrap_or_default());
+            if other == broker || others.is_empty() {
+                continue;
+            }
+            let ratios: Vec<f64> = own.iter().zip(&others).map(|(a, b)| a / b).collect();
+            let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+            let greatest = ratios.iter().copied().fold(0.0, f64::max);
+            let ratio = middle(ratios);
+            let digits = if what.is_empty() { 1 } else { 2 };
+            // Writing to a string does not fail.
+            let _ = write!(
+                cell,
+                "; {bold}{ratio:.digits$}×{bold}{what} ({least:.digits$}–{greatest:.digits$})"
+            );
+        }
+        cell
+    }
+
+    pub(crate) fn as_json(&self) -> serde_json::Value {
+        self.0
+            .iter()
+            .map(|(name, rounds)| (name.clone(), serde_json::json!(rounds)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}

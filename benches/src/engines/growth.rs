@@ -1,0 +1,273 @@
+//! What the same operations cost as a container, or the number of containers, grows.
+
+use crate::bench::{Bench, Failure, median, merge, put_numbered};
+use broker_api::listing::ListingQuery;
+use broker_api::{ContainerBroker, ContainerBrokerExt, Engine, ListObjects, RowFilter, RowId};
+use broker_bench::memory;
+use broker_bench::plot::{Curve, Panel};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Objects that are put at the same time.
+const WRITERS: usize = 16;
+
+/// For how long they are put.
+const WRITING: Duration = Duration::from_secs(1);
+
+const PUT: &str = "PUT, 16 at a time: µs each";
+const HEAD: &str = "HEAD: µs";
+const PAGE_100: &str = "page of 100 in the middle: µs";
+const PAGE_10000: &str = "page of 10,000 in the middle: µs";
+const SUBDIRS: &str = "page of 100 subdirs: µs";
+const SINCE: &str = "1,000 rows by number: µs";
+const MEMORY: &str = "resident memory: MiB";
+
+/// The questions in the order of the table.
+const OF_ROWS: [&str; 7] = [PUT, HEAD, PAGE_100, PAGE_10000, SUBDIRS, SINCE, MEMORY];
+const PUT_ANY: &str = "PUT into any container, 16 at a time: µs each";
+const HEAD_ANY: &str = "HEAD of any container: µs";
+const OF_STORES: [&str; 3] = [PUT_ANY, HEAD_ANY, MEMORY];
+
+type Costs = BTreeMap<&'static str, f64>;
+
+/// Costs of engines at each size.
+#[derive(Debug)]
+pub(crate) struct Growth {
+    what: &'static str,
+    questions: &'static [&'static str],
+    measured: Vec<(String, Vec<(usize, Costs)>)>,
+}
+
+/// Of one container with more and more rows.
+pub(crate) fn of_rows() -> Growth {
+    Growth {
+        what: "rows in the container",
+        questions: &OF_ROWS,
+        measured: Vec::new(),
+    }
+}
+
+/// Of more and more containers.
+pub(crate) fn of_stores() -> Growth {
+    Growth {
+        what: "containers on the device",
+        questions: &OF_STORES,
+        measured: Vec::new(),
+    }
+}
+
+impl Growth {
+    /// Measures an engine at sizes in ascending order.
+    pub(crate) async fn measure_rows(
+        &mut self,
+        engine: &str,
+        bench: &mut Bench,
+        sizes: &[usize],
+    ) -> Result<(), Failure> {
+        let container = bench.create("growing").await?;
+        let mut filled = 0;
+        let mut measured = Vec::new();
+        for &size in sizes {
+            merge(
+                &container,
+                (filled..size).map(|i| put_numbered(i, 2)),
+                10_000,
+            )
+            .await?;
+            filled = size;
+            measured.push((size, rows_cost(&container, size).await?));
+            eprintln!("{engine}: {size} rows measured");
+        }
+        self.measured.push((engine.to_owned(), measured));
+        Ok(())
+    }
+
+    /// As [`measure_rows`](Self::measure_rows).
+    pub(crate) async fn measure_stores(
+        &mut self,
+        engine: &str,
+        bench: &mut Bench,
+        sizes: &[usize],
+    ) -> Result<(), Failure> {
+        let mut made = 0;
+        let mut measured = Vec::new();
+        for &size in sizes {
+            for number in made..size {
+                bench.create(&number.to_string()).await?;
+            }
+            made = size;
+            let engine = Arc::clone(bench.engine()?);
+            measured.push((size, stores_cost(&engine, size).await?));
+            eprintln!("{}: {size} containers measured", engine.name());
+        }
+        self.measured.push((engine.to_owned(), measured));
+        Ok(())
+    }
+
+    /// A table: a line for each question and engine, a column for each size.
+    pub(crate) fn markdown(&self) -> String {
+        let points = self.measured.iter().flat_map(|(_, points)| points);
+        let sizes: std::collections::BTreeSet<usize> = points.map(|(size, _)| *size).collect();
+        let mut text = format!("| {} | |", self.what);
+        // Writing to a string does not fail, here and below.
+        sizes.iter().for_each(|size| {
+            let _ = write!(text, " {size} |");
+        });
+        let _ = writeln!(text, "\n|---|---|{}", "---|".repeat(sizes.len()));
+        for question in self.questions {
+            for (engine, points) in &self.measured {
+                let _ = write!(text, "| {question} | {engine} |");
+                for size in &sizes {
+                    let point = points.iter().find(|(at, _)| at == size);
+                    let cost = point.and_then(|(_, costs)| costs.get(question));
+                    let _ = match cost {
+                        Some(cost) if *cost < 100.0 => write!(text, " {cost:.1} |"),
+                        Some(cost) => write!(text, " {cost:.0} |"),
+                        None => write!(text, " |"),
+                    };
+                }
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// A plot for each question, a curve for each engine.
+    pub(crate) fn panels(&self) -> Vec<Panel> {
+        let panel = |question: &&'static str| {
+            let curve = |(engine, points): &(String, Vec<(usize, Costs)>)| {
+                let cost = |(size, costs): &(usize, Costs)| {
+                    let cost = costs.get(question).filter(|cost| **cost > 0.0)?;
+                    Some((*size as f64, *cost))
+                };
+                Curve {
+                    name: engine.clone(),
+                    points: points.iter().filter_map(cost).collect(),
+                }
+            };
+            Panel {
+                title: (*question).to_owned(),
+                x: self.what.to_owned(),
+                curves: self.measured.iter().map(curve).collect(),
+            }
+        };
+        self.questions.iter().map(panel).collect()
+    }
+
+    pub(crate) fn as_json(&self) -> serde_json::Value {
+        let engines = self.measured.iter().map(|(engine, points)| {
+            let points = points.iter();
+            let points =
+                points.map(|(size, costs)| serde_json::json!({"size": size, "costs": costs}));
+            (engine.clone(), points.collect::<Vec<_>>().into())
+        });
+        engines.collect::<serde_json::Map<_, _>>().into()
+    }
+}
+
+/// Puts objects for a while, each writer into the container that is chosen for its number, and says how long each
+/// takes when all are counted together.
+async fn put_cost(
+    container: impl Fn(usize) -> Arc<dyn ContainerBroker> + Clone + Send + 'static,
+) -> Result<f64, Failure> {
+    let begin = Instant::now();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let container = container.clone();
+            tokio::spawn(async move {
+                let mut count = 0;
+                while begin.elapsed() < WRITING {
+                    let number = count * WRITERS + writer;
+                    // Among the names that are there.
+                    let mut record = put_numbered(number * 7919, 3);
+                    record.name.push_str("+new");
+                    container(number).put_object(record).await?;
+                    count += 1;
+                }
+                broker_api::Result::Ok(count)
+            })
+        })
+        .collect();
+    let mut count = 0;
+    for writer in writers {
+        count += writer.await??;
+    }
+    Ok(begin.elapsed().as_secs_f64() * 1e6 / count as f64)
+}
+
+fn micros(times: Vec<Duration>) -> f64 {
+    median(times).as_secs_f64() * 1e6
+}
+
+async fn rows_cost(container: &Arc<dyn ContainerBroker>, size: usize) -> Result<Costs, Failure> {
+    let mut costs = Costs::new();
+    let written = Arc::clone(container);
+    costs.insert(PUT, put_cost(move |_| Arc::clone(&written)).await?);
+    // What is buffered is merged before the reads are timed.
+    container
+        .items_since(RowId(i64::MAX - 1), 1, RowFilter::All)
+        .await?;
+    let mut times = Vec::new();
+    for _ in 0..500 {
+        let begin = Instant::now();
+        container.info().await?.ok_or("no container")?;
+        times.push(begin.elapsed());
+    }
+    costs.insert(HEAD, micros(std::mem::take(&mut times)));
+    let middle = put_numbered(size / 2 + 500, 2).name;
+    for (question, limit, turns) in [(PAGE_100, 100, 200), (PAGE_10000, 10_000, 10)] {
+        let mut query = ListObjects::new(ListingQuery::new(limit));
+        query.names.marker.clone_from(&middle);
+        for _ in 0..turns {
+            let begin = Instant::now();
+            container.object_page(&query).await?;
+            times.push(begin.elapsed());
+        }
+        costs.insert(question, micros(std::mem::take(&mut times)));
+    }
+    let mut query = ListObjects::new(ListingQuery::new(100));
+    query.names.prefix = "photos/2024/".into();
+    query.names.delimiter = "/".into();
+    for _ in 0..50 {
+        let begin = Instant::now();
+        container.object_page(&query).await?;
+        times.push(begin.elapsed());
+    }
+    costs.insert(SUBDIRS, micros(std::mem::take(&mut times)));
+    for _ in 0..50 {
+        let begin = Instant::now();
+        let rows = container.items_since(RowId(size as i64 / 2), 1000, RowFilter::All);
+        rows.await?;
+        times.push(begin.elapsed());
+    }
+    costs.insert(SINCE, micros(times));
+    costs.insert(MEMORY, memory::of_this_process().0 as f64);
+    Ok(costs)
+}
+
+async fn stores_cost(engine: &Arc<dyn Engine>, size: usize) -> Result<Costs, Failure> {
+    let options = broker_api::BrokerOptions::default();
+    // In no order that a cache could like.
+    let any = move |engine: &Arc<dyn Engine>, number: usize| {
+        let name = (number.wrapping_mul(7919) % size).to_string();
+        // A valid device and kind give a location.
+        crate::bench::location(&name).map(|location| engine.container(&location, &options))
+    };
+    let mut costs = Costs::new();
+    let shared = Arc::clone(engine);
+    let fallback = any(engine, 0).ok_or("no location")?;
+    let chosen = move |number| any(&shared, number).unwrap_or_else(|| Arc::clone(&fallback));
+    costs.insert(PUT_ANY, put_cost(chosen).await?);
+    let mut times = Vec::new();
+    for number in 0..2000 {
+        let container = any(engine, number).ok_or("no location")?;
+        let begin = Instant::now();
+        container.info().await?.ok_or("no container")?;
+        times.push(begin.elapsed());
+    }
+    costs.insert(HEAD_ANY, micros(times));
+    costs.insert(MEMORY, memory::of_this_process().0 as f64);
+    Ok(costs)
+}
