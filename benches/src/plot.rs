@@ -112,13 +112,15 @@ pub fn bars(
     let root = SVGBackend::new(file, (920, 90 + 11 * lines as u32)).into_drawing_area();
     root.fill(&WHITE).map_err(failed)?;
     let values = groups.iter().flat_map(|group| &group.values).copied();
+    let values = values.filter(|value| *value > 0.0);
+    let least = values.clone().fold(1.0, f64::min) / 1.3;
     let most = values.fold(10.0, f64::max) * 1.3;
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 15))
         .margin(8)
         .x_label_area_size(30)
         .y_label_area_size(310)
-        .build_cartesian_2d((0.5..most).log_scale(), 0..lines)
+        .build_cartesian_2d((least..most).log_scale(), 0..lines)
         .map_err(failed)?;
     let group_at = |line: usize| {
         let middle = line % (names.len() + 1) == names.len().div_ceil(2);
@@ -139,10 +141,10 @@ pub fn bars(
             .rev()
             .enumerate()
             .filter_map(|(place, group)| {
-                let value = *group.values.get(number).filter(|value| **value > 0.5)?;
+                let value = *group.values.get(number).filter(|value| **value > 0.0)?;
                 let line = place * (names.len() + 1) + names.len() - 1 - number;
                 Some(Rectangle::new(
-                    [(0.5, line), (value, line + 1)],
+                    [(least, line), (value, line + 1)],
                     color.filled(),
                 ))
             });

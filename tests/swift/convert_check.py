@@ -116,6 +116,8 @@ class Journey:
         after = json.loads(self.swift("describe", self.devices))
         compare(before, after)
         print(f"Swift sees the same {len(after) - 1} stores as before")
+        if options.kills and self.owed == options.kills:
+            raise Failed("every run was faster than its kill: give it more rows")
         if self.owed:
             print(f"{self.owed} of {options.kills} kills would have come after the end")
 
@@ -129,7 +131,8 @@ class Journey:
             child = self.convert(source, target)
             watched.append(watch(child, self.rng.uniform(0.02, patience)))
             if child.poll() is not None:
-                break  # it was faster
+                finish(child)  # it was faster
+                break
             child.kill()
             child.wait()
             child.output.close()

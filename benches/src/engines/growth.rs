@@ -7,6 +7,7 @@ use broker_bench::memory;
 use broker_bench::plot::{Curve, Panel};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,11 +90,11 @@ impl Growth {
         &mut self,
         engine: &str,
         bench: &mut Bench,
-        sizes: &[usize],
+        sizes: &[NonZeroUsize],
     ) -> Result<(), Failure> {
         let mut made = 0;
         let mut measured = Vec::new();
-        for &size in sizes {
+        for size in sizes.iter().map(|size| size.get()) {
             for number in made..size {
                 bench.create(&number.to_string()).await?;
             }
@@ -203,8 +204,6 @@ fn micros(times: Vec<Duration>) -> f64 {
 
 async fn rows_cost(container: &Arc<dyn ContainerBroker>, size: usize) -> Result<Costs, Failure> {
     let mut costs = Costs::new();
-    let written = Arc::clone(container);
-    costs.insert(PUT, put_cost(move |_| Arc::clone(&written)).await?);
     // What is buffered is merged before the reads are timed.
     container
         .items_since(RowId(i64::MAX - 1), 1, RowFilter::All)
@@ -244,6 +243,9 @@ async fn rows_cost(container: &Arc<dyn ContainerBroker>, size: usize) -> Result<
     }
     costs.insert(SINCE, micros(times));
     costs.insert(MEMORY, memory::of_this_process().0 as f64);
+    // Last, since it adds rows.
+    let written = Arc::clone(container);
+    costs.insert(PUT, put_cost(move |_| Arc::clone(&written)).await?);
     Ok(costs)
 }
 

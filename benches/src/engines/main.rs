@@ -21,6 +21,7 @@ mod stores;
 use bench::{Bench, Failure};
 use broker_bench::{document, plot};
 use clap::{Parser, Subcommand};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -83,9 +84,9 @@ enum Question {
         /// Rows of the container; may be given several times, in ascending order.
         #[arg(long, default_values_t = [10_000, 100_000, 1_000_000, 10_000_000])]
         rows: Vec<usize>,
-        /// Containers of the device.
-        #[arg(long, default_values_t = [100, 10_000, 100_000])]
-        stores: Vec<usize>,
+        /// Containers of the device, at least one.
+        #[arg(long, default_values = ["100", "10000", "100000"])]
+        stores: Vec<NonZeroUsize>,
         /// Rows at most for sled, whose memory grows with them.
         #[arg(long, default_value_t = 1_000_000)]
         sled_rows: usize,

@@ -1,4 +1,5 @@
-//! The limit of a merge: the store below an engine writes the same bytes, and nothing is decided.
+//! The limit of a merge: the store below an engine writes what the broker writes, and nothing is decided. A key-value
+//! store is given the very batches of the broker; SQLite the same rows, without triggers.
 
 use crate::bench::{Failure, merge, new_container, put_numbered};
 use broker_api::{BrokerOptions, DeviceHealth, Durability, Engine, Result, StoreKind};

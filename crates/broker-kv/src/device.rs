@@ -308,7 +308,9 @@ impl<S: OrderedStore> Device<S> {
         if let Some(number) = self.vanish(location, doom)? {
             // Contents may go from the disk at once, which the location must not outlive at a loss of power.
             self.acknowledge()?;
-            self.drop_contents(number)?;
+            // The store is gone, whatever becomes of its rows: the next opening of the database drops them.
+            let dropped = self.drop_contents(number);
+            dropped.map_err(|error| error.with_outcome(Outcome::Unknown))?;
         }
         Ok(())
     }

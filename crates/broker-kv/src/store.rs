@@ -25,13 +25,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Is shown a row's key and value; `None` for one that it did not want.
 pub(crate) type RowVisit<'v> = dyn FnMut(&RowKey<'_>, &[u8]) -> Result<Option<Step>> + 'v;
 
-/// How many rows a read that must not wait looks at: some hundred microseconds.
-const STEPS_WITHOUT_WAITING: usize = 1024;
+/// How long a read that must not wait may walk.
+const WALK_WITHOUT_WAITING: Duration = Duration::from_micros(300);
 
 /// A handle on one store, with at most one transaction.
 pub struct KvStore<S: OrderedStore, R: Row> {
@@ -153,6 +153,10 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
     fn begin_read_of_memory(&self) -> Result<Transaction<Sighted<S::View>>> {
         let guard = self.lock.read(Duration::ZERO)?;
         let view = Sighted::take(&self.lock.gaps, || self.device.view_of_memory())?;
+        // What it would show has to be synced first.
+        if !self.device.is_settled(&self.lock, view.begun()) {
+            return Err(busy());
+        }
         Ok(Transaction::Read {
             view,
             untouched: Overlay::default(),
@@ -161,11 +165,11 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         })
     }
 
-    /// How many rows a walk may look at.
-    fn patience(&self) -> usize {
+    /// When a walk that begins now has to end.
+    fn walk_until(&self) -> Option<Instant> {
         match self.transaction {
-            Transaction::Read { waits: false, .. } => STEPS_WITHOUT_WAITING,
-            _ => usize::MAX,
+            Transaction::Read { waits: false, .. } => Some(Instant::now() + WALK_WITHOUT_WAITING),
+            _ => None,
         }
     }
 
@@ -322,7 +326,8 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
                 });
             }
         }
-        for _ in 0..self.patience() {
+        let end = self.walk_until();
+        while end.is_none_or(|end| Instant::now() < end) {
             let Some(lane) = first_lane(&mut lanes, walk) else {
                 return Ok(());
             };
@@ -420,11 +425,8 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
     fn commit(&mut self) -> Result<()> {
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Write(change) => self.commit_change(*change),
-            Transaction::Read { view, waits, .. } => match waits {
-                true => self.device.settle(&self.lock, view.begun()),
-                false if self.device.is_settled(&self.lock, view.begun()) => Ok(()),
-                false => Err(busy()),
-            },
+            Transaction::Read { waits: false, .. } => Ok(()),
+            Transaction::Read { view, .. } => self.device.settle(&self.lock, view.begun()),
             Transaction::None => Ok(()),
         }
     }

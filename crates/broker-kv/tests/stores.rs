@@ -23,6 +23,7 @@ struct Watched {
     batches: Mutex<Vec<usize>>,
     syncs: AtomicUsize,
     fail_apply: AtomicBool,
+    fail_sync: AtomicBool,
     fail_drop: AtomicBool,
 }
 
@@ -72,7 +73,12 @@ impl OrderedStore for Watched {
         self.map.apply(batch)
     }
 
+    fn view_of_memory(self: &Arc<Self>) -> Result<Option<MemoryView>> {
+        self.map.view_of_memory()
+    }
+
     fn sync(&self) -> Result<()> {
+        self.fail(&self.fail_sync)?;
         self.syncs.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -216,7 +222,8 @@ fn a_removal_that_was_cut_short_is_ended_at_the_next_start() {
     merge(&mut open(&engine, "c"), 0..50, 2).unwrap();
     merge(&mut open(&engine, "d"), 0..50, 2).unwrap();
     devices.0.fail_drop.store(true, Ordering::SeqCst);
-    assert!(engine.remove(&location("c")).is_err());
+    let failed = engine.remove(&location("c")).unwrap_err();
+    assert_eq!(failed.outcome(), Outcome::Unknown);
     assert!(!engine.exists(&location("c")).unwrap());
     // Made anew before the old rows are gone, it is empty all the same.
     create(&engine, "c").unwrap();
@@ -238,6 +245,28 @@ fn a_removal_that_was_cut_short_is_ended_at_the_next_start() {
         ),
         (50, 0)
     );
+}
+
+/// A failure would mean that a read shows what a loss of power then takes back, or that it waits for a sync.
+#[test]
+fn a_read_that_does_not_wait_shows_only_what_is_synced() {
+    let devices = OneDevice::default();
+    let engine = KvEngine::new(devices.clone());
+    create(&engine, "c").unwrap();
+    let (mut writer, mut reader) = (open(&engine, "c"), open(&engine, "c"));
+    merge(&mut writer, 0..1, 2).unwrap();
+    assert!(reader.begin_without_waiting());
+    assert_eq!(reader.facts().unwrap().store().max_row, RowId(1));
+    reader.commit().unwrap();
+    devices.0.fail_sync.store(true, Ordering::SeqCst);
+    assert!(merge(&mut writer, 1..2, 2).is_err());
+    assert!(!reader.begin_without_waiting(), "applied and not synced");
+    devices.0.fail_sync.store(false, Ordering::SeqCst);
+    reader
+        .begin(Access::Read, &BrokerOptions::default())
+        .unwrap();
+    reader.commit().unwrap();
+    assert!(reader.begin_without_waiting(), "the read had it synced");
 }
 
 /// A failure would mean that rows which nobody can reach fill the device.

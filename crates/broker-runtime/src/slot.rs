@@ -301,7 +301,8 @@ impl<E: SyncEngine, K: Kind<E>> Table<E, K> {
     pub(crate) fn close(&self, location: &Location) {
         let slot = lock(&self.slots).peek(location).cloned();
         if let Some(slot) = slot {
-            lock(&slot.idle).clear();
+            let idle = std::mem::take(&mut *lock(&slot.idle));
+            drop(idle);
             if let Ok(mut writer) = slot.writer.try_lock() {
                 *writer = None;
             }
@@ -406,10 +407,8 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
             store.rollback();
             answer.ok()
         });
-        let mut idle = lock(&self.idle);
-        if idle.len() < IDLE_READERS {
-            idle.push(store);
-        }
+        // However many there are: closing one might wait.
+        lock(&self.idle).push(store);
         answer.flatten()
     }
 
@@ -627,7 +626,8 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         if !is_same {
             return;
         }
-        lock(&self.idle).clear();
+        let idle = std::mem::take(&mut *lock(&self.idle));
+        drop(idle);
         match shared.engine.quarantine(&self.location, reason) {
             Ok(()) => tracing::error!("quarantined {} due to {reason}", self.location),
             Err(error) => tracing::error!("cannot quarantine {}: {error}", self.location),

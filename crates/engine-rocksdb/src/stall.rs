@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! no stall                                  written
-//! stall, background threads do their work   written when RocksDB lets it
+//! stall, background threads do their work   tried again until RocksDB takes it
 //! stall, background threads fail            refused with Full, nothing applied
 //! ```
 
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often a writer looks whether a stall has ended.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// RocksDB tries again a second after a background failure; one that is not repeated in this time is over.
 const REPEATED_WITHIN: Duration = Duration::from_secs(2);
@@ -51,15 +51,14 @@ impl Default for Writer {
 impl Writer {
     /// Applies a batch.
     pub(crate) fn write(&self, db: &DB, batch: WriteBatch) -> Result<(), Failure> {
-        // A batch that is refused is gone with the call.
-        let again = WriteBatch::from_data(batch.data());
-        match db.write_opt(batch, &self.without_stall) {
-            Err(stall) if stall.kind() == ErrorKind::Incomplete => {}
-            done => return Ok(done?),
+        loop {
+            // A batch that is refused is gone with the call.
+            let one = WriteBatch::from_data(batch.data());
+            match db.write_opt(one, &self.without_stall) {
+                Err(stall) if stall.kind() == ErrorKind::Incomplete => self.wait(db)?,
+                done => return Ok(done?),
+            }
         }
-        self.wait(db)?;
-        // What is left is a delay of milliseconds.
-        Ok(db.write(again)?)
     }
 
     /// Returns when writes are no longer stopped.

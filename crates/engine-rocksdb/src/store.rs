@@ -107,6 +107,7 @@ impl Reads {
         if let Reads::InMemory = self {
             options.set_read_tier(ReadTier::BlockCache);
             options.set_max_skippable_internal_keys(DELETED_KEYS_AT_ONCE);
+            options.set_background_purge_on_iterator_cleanup(true);
         }
         options
     }

@@ -23,6 +23,10 @@ const LARGEST_BUFFER: u64 = 64 * MIB;
 const WINDOW: usize = 4096;
 const DELETIONS: usize = 2048;
 
+/// RocksDB's own limits, above which writes are stopped.
+const MOST_TABLES_IN_LEVEL_0: i32 = 36;
+const MOST_PENDING_COMPACTION: usize = 256 << 30;
+
 fn megabytes(number: u64) -> usize {
     usize::try_from(number.saturating_mul(MIB)).unwrap_or(usize::MAX)
 }
@@ -61,7 +65,8 @@ fn memory(options: &mut Options, wanted: &RocksdbOptions) {
         table.set_bloom_filter(wanted.bloom_bits as f64, false);
         table.set_optimize_filters_for_memory(true);
         // Nor are they in the write buffers, where a search costs most.
-        options.set_memtable_prefix_bloom_ratio(0.02);
+        // Each has its filter from the beginning, and the filters of all databases count as buffers.
+        options.set_memtable_prefix_bloom_ratio(0.005);
         options.set_memtable_whole_key_filtering(true);
     }
     options.set_block_based_table_factory(&table);
@@ -96,6 +101,13 @@ fn files(options: &mut Options, wanted: &RocksdbOptions) {
 fn background(options: &mut Options, wanted: &RocksdbOptions) {
     let jobs = i32::try_from(wanted.background_jobs).unwrap_or(i32::MAX);
     options.set_max_background_jobs(jobs);
+    // Writers are stopped, never delayed: see the module on stalls.
+    options.set_level_zero_stop_writes_trigger(MOST_TABLES_IN_LEVEL_0);
+    options.set_level_zero_slowdown_writes_trigger(MOST_TABLES_IN_LEVEL_0);
+    options.set_soft_pending_compaction_bytes_limit(MOST_PENDING_COMPACTION);
+    options.set_hard_pending_compaction_bytes_limit(MOST_PENDING_COMPACTION);
+    // Files and buffers that a reader was the last to use are not his to remove.
+    options.set_avoid_unnecessary_blocking_io(true);
     let rate = i64::try_from(wanted.rate_limit_mb.saturating_mul(MIB)).unwrap_or(i64::MAX);
     if rate > 0 {
         options.set_ratelimiter(rate, 100_000, 10);

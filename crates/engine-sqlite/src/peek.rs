@@ -30,6 +30,8 @@ impl<K: Layout> SqliteStore<K> {
         if size == 0 || size > PEEK_CAP {
             return Ok(false);
         }
+        // Others do not wait for the lock while a database is opened.
+        self.judged(self.conn().map(|_| ()))?;
         self.locked(options.pending_timeout, |store| {
             let begun = store.begin_peek_locked();
             let begun = match begun {
@@ -74,11 +76,12 @@ impl<K: Layout> SqliteStore<K> {
     pub(crate) fn end_peek(&mut self) -> Attempt<()> {
         self.peeked = None;
         self.access = None;
-        if !self.conn()?.is_autocommit() {
-            self.conn()?.prepare_cached("ROLLBACK")?.execute([])?;
+        let conn = self.conn()?;
+        if !conn.is_autocommit() {
+            conn.prepare_cached("ROLLBACK")?.execute([])?;
         }
         self.set_journal("delete")?;
-        self.conn()?.execute_batch("PRAGMA cache_spill = ON")?;
+        conn.execute_batch("PRAGMA cache_spill = ON")?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@
 
 use crate::error::{Attempt, Failure, OsContext};
 use crate::lock;
-use crate::path::{FileId, StorePaths};
+use crate::path::{FileId, StorePaths, file_id};
 use crate::pickle;
 use crate::records::NoRecord;
 use base64::Engine;
@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A file larger than this takes no more records: they are merged instead.
@@ -64,6 +64,12 @@ impl Pending {
             lock: None,
             file: None,
         })
+    }
+
+    /// Whether the directory that is open is the one at a path.
+    pub(crate) fn is_in(&self, dir: &Path) -> Attempt<bool> {
+        let own = rustix::fs::fstat(&self.dir).at("look at", &self.dir_path)?;
+        Ok(file_id(dir)? == Some(FileId::of(&own)))
     }
 
     /// Takes the lock of the directory; [`unlock`](Self::unlock) gives it back.

@@ -377,8 +377,10 @@ fn is_past((seconds, nanoseconds): DirTime) -> bool {
 
 impl<K: Layout> Store for SqliteStore<K> {
     fn is_current(&mut self) -> Result<bool> {
-        let current = file_id(&self.paths.db)? == Some(self.file);
-        Ok(current && !self.became_sharded()?)
+        // A file that is not open may be removed and its number given to another one.
+        let same = file_id(&self.paths.db)? == Some(self.file)
+            && (self.conn.get().is_some() || self.pending.is_in(&self.paths.dir)?);
+        Ok(same && !self.became_sharded()?)
     }
 
     fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
