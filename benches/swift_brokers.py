@@ -13,6 +13,7 @@ from swift.account.backend import AccountBroker
 from swift.common.utils import Timestamp
 from swift.container.backend import ContainerBroker
 
+ROWS_A_PAIR = 10  # as in engines/brokers.rs
 SIZE, TYPE, ETAG = 123_456, "image/jpeg", "d41d8cd98f00b204e9800998ecf8427e"
 
 
@@ -20,14 +21,18 @@ def stamp(seconds):
     return Timestamp(seconds).internal
 
 
+def name(number):
+    return f"photos/2024/{number % 1000:04}/img_{number:08}.jpg"
+
+
 def row(number, seconds, deleted=0):
-    return {"name": f"photos/2024/{number % 1000:04}/img_{number:08}.jpg", "created_at": stamp(seconds), "size": SIZE,
+    return {"name": name(number), "created_at": stamp(seconds), "size": SIZE,
             "content_type": TYPE, "etag": ETAG, "deleted": deleted, "storage_policy_index": 0, "ctype_timestamp": None,
             "meta_timestamp": None}
 
 
-def container(folder, name):
-    broker = ContainerBroker(os.path.join(folder, name, name + ".db"), account="a", container=name)
+def container(folder, title):
+    broker = ContainerBroker(os.path.join(folder, title, title + ".db"), account="a", container=title)
     broker.initialize(stamp(1), 0)
     return broker
 
@@ -60,10 +65,10 @@ def main():
     folder, rows = sys.argv[1], int(sys.argv[2])
     figures = {}
 
-    def rate(name, count, work):
+    def rate(question, count, work):
         begin = time.perf_counter()
         work()
-        figures[name] = count / (time.perf_counter() - begin)
+        figures[question] = count / (time.perf_counter() - begin)
 
     one, large = container(folder, "one"), container(folder, "large")
     rate("merge of new rows, 1,000 a batch", rows, lambda: merge(one, rows, 1000, 2))
@@ -74,11 +79,11 @@ def main():
     merge(large, rows, 10_000, 4, deleted=1)
     rate("tombstones reclaimed", rows, lambda: large.reclaim(stamp(5), stamp(5)))
 
-    pairs, small = 300, container(folder, "small")
+    pairs, small = rows // ROWS_A_PAIR, container(folder, "small")
 
     def put_then_get():
         for number in range(pairs):
-            small.put_object(f"o{number:06}", stamp(2), SIZE, TYPE, ETAG)
+            small.put_object(name(number), stamp(2), SIZE, TYPE, ETAG)
             small.list_objects_iter(10, "", "", None, None)
 
     rate("PUT, then a page of 10", pairs, put_then_get)
@@ -86,10 +91,10 @@ def main():
     account.initialize(stamp(1))
 
     def put_containers():
-        for number in range(pairs * 5):
+        for number in range(pairs):
             account.put_container(f"c{number:06}", stamp(2), 0, 1, 2, 0)
 
-    rate("PUT of a container's row", pairs * 5, put_containers)
+    rate("PUT of a container's row", pairs, put_containers)
     print(json.dumps(figures))
 
 

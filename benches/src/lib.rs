@@ -1,5 +1,6 @@
-//! What the two programs share: documents that they write their figures into, plots, and memory.
+//! What the two programs share: figures, documents that they write them into, plots, and memory.
 
 pub mod document;
+pub mod figures;
 pub mod memory;
 pub mod plot;

@@ -130,6 +130,16 @@ pub(crate) async fn merge(
     Ok(())
 }
 
+/// Runs work and says how many it did a second.
+pub(crate) async fn per_second(
+    count: usize,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<f64, Failure> {
+    let start = Instant::now();
+    work.await?;
+    Ok(count as f64 / start.elapsed().as_secs_f64())
+}
+
 /// Runs work and shows how many it did a second, and what each cost this process's threads together, which depends
 /// less on what else the machine does.
 pub(crate) async fn rate(
@@ -137,9 +147,8 @@ pub(crate) async fn rate(
     count: usize,
     work: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
-    let (start, cpu) = (Instant::now(), cpu_ticks());
-    work.await?;
-    let rate = count as f64 / start.elapsed().as_secs_f64();
+    let cpu = cpu_ticks();
+    let rate = per_second(count, work).await?;
     let each = (cpu_ticks() - cpu) as f64 * MICROSECONDS_A_TICK / count as f64;
     println!("  {what:<58} {rate:>10.0} /s {each:>8.1} us of CPU each");
     Ok(())

@@ -1,17 +1,17 @@
 //! What brokers do in process, beside Swift's own brokers and beside the store below them.
 
-use crate::bench::{Bench, Failure, merge, put_numbered};
+use crate::bench::{Bench, Failure, merge, per_second, put_numbered};
 use crate::raw;
 use broker_api::listing::ListingQuery;
 use broker_api::{
     AccountBrokerExt, ContainerBrokerExt, ContainerRecord, ListObjects, ObjectRecord, PolicyIndex,
     ReclaimAge, RowFilter, RowId, Timestamp, TimestampText,
 };
+use broker_bench::figures::{Ratio, median};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 const SWIFT_SIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/swift_brokers.py");
 const NEW_1000: &str = "merge of new rows, 1,000 a batch";
@@ -28,6 +28,9 @@ const QUESTIONS: [&str; 8] = [
     "PUT, then a page of 10",
     "PUT of a container's row",
 ];
+
+/// Of so many rows one is put alone.
+const ROWS_A_PAIR: usize = 10;
 
 /// Things a second, by question.
 type Rates = BTreeMap<String, f64>;
@@ -57,14 +60,14 @@ impl Comparison<'_> {
                 compared.add("swift", self.swift(python)?);
             }
             for engine in self.engines {
-                let mut bench = Bench::new(engine, self.settings, self.folder)?;
-                compared.add(engine, rates(&mut bench, self.rows).await?);
+                let bench = Bench::new(engine, self.settings, self.folder)?;
+                compared.add(engine, rates(&bench, self.rows).await?);
                 let mut limits = Rates::new();
                 for (question, group) in [(NEW_1000, 1000), (NEW_10000, 10_000)] {
                     let took =
                         raw::merge_of_new_rows(engine, self.folder, self.rows, group).await?;
                     if let Some(took) = took {
-                        limits.insert(question.into(), per_second(self.rows, took));
+                        limits.insert(question.into(), self.rows as f64 / took.as_secs_f64());
                     }
                 }
                 compared.add(&format!("{engine}, store alone"), limits);
@@ -86,40 +89,28 @@ impl Comparison<'_> {
     }
 }
 
-fn per_second(count: usize, took: Duration) -> f64 {
-    count as f64 / took.as_secs_f64()
-}
-
-async fn rates(bench: &mut Bench, rows: usize) -> Result<Rates, Failure> {
-    let mut rates = Rates::new();
-    let mut begin = Instant::now();
-    let mut done = |question: &str, count: usize, begin: Instant| {
-        rates.insert(question.into(), per_second(count, begin.elapsed()));
-    };
+async fn rates(bench: &Bench, rows: usize) -> Result<Rates, Failure> {
     let (one, large) = (bench.create("one").await?, bench.create("large").await?);
     let records = |seconds| (0..rows).map(move |i| put_numbered(i, seconds));
-    begin_again(&mut begin);
-    merge(&one, records(2), 1000).await?;
-    done(NEW_1000, rows, begin);
-    begin_again(&mut begin);
-    merge(&large, records(2), 10_000).await?;
-    done(NEW_10000, rows, begin);
-    begin_again(&mut begin);
-    merge(&one, records(3), 1000).await?;
-    done(QUESTIONS[2], rows, begin);
-
-    begin_again(&mut begin);
-    let mut query = ListObjects::new(ListingQuery::new(10_000));
-    while let Some(last) = one.object_page(&query).await?.last() {
-        last.name().clone_into(&mut query.names.marker);
-    }
-    done(QUESTIONS[3], rows, begin);
-    begin_again(&mut begin);
-    let mut since = RowId::NONE;
-    while let Some(last) = one.items_since(since, 1000, RowFilter::All).await?.last() {
-        since = last.row_id;
-    }
-    done(QUESTIONS[4], rows, begin);
+    let new_1000 = per_second(rows, merge(&one, records(2), 1000)).await?;
+    let new_10000 = per_second(rows, merge(&large, records(2), 10_000)).await?;
+    let over = per_second(rows, merge(&one, records(3), 1000)).await?;
+    let listed = per_second(rows, async {
+        let mut query = ListObjects::new(ListingQuery::new(10_000));
+        while let Some(last) = one.object_page(&query).await?.last() {
+            last.name().clone_into(&mut query.names.marker);
+        }
+        Ok(())
+    });
+    let listed = listed.await?;
+    let by_number = per_second(rows, async {
+        let mut since = RowId::NONE;
+        while let Some(last) = one.items_since(since, 1000, RowFilter::All).await?.last() {
+            since = last.row_id;
+        }
+        Ok(())
+    });
+    let by_number = by_number.await?;
 
     let at = Timestamp::from_seconds(4);
     let deleted = records(4).map(|record| ObjectRecord::delete(record.name, at));
@@ -129,36 +120,51 @@ async fn rates(bench: &mut Bench, rows: usize) -> Result<Rates, Failure> {
         tombstones: age,
         sync_points: age,
     };
-    begin_again(&mut begin);
-    let reclaimed = large.replicate().reclaim(age).await?;
-    done(QUESTIONS[5], rows, begin);
-    if reclaimed.removed != rows as u64 {
-        return Err(format!("{reclaimed:?} of {rows} tombstones").into());
-    }
+    let reclaimed = per_second(rows, async {
+        let done = large.replicate().reclaim(age).await?;
+        match done.removed == rows as u64 {
+            true => Ok(()),
+            false => Err(format!("{done:?} of {rows} tombstones").into()),
+        }
+    });
+    let reclaimed = reclaimed.await?;
 
     let small = bench.create("small").await?;
-    let page = ListObjects::new(ListingQuery::new(10));
-    let pairs = rows / 10;
-    begin_again(&mut begin);
-    for i in 0..pairs {
-        small.put_object(put_numbered(i, 2)).await?;
-        small.object_page(&page).await?;
-    }
-    done(QUESTIONS[6], pairs, begin);
+    let pairs = rows / ROWS_A_PAIR;
+    let put_then_page = per_second(pairs, async {
+        let page = ListObjects::new(ListingQuery::new(10));
+        for i in 0..pairs {
+            small.put_object(put_numbered(i, 2)).await?;
+            small.object_page(&page).await?;
+        }
+        Ok(())
+    });
+    let put_then_page = put_then_page.await?;
     let account = bench.create_account().await?;
-    begin_again(&mut begin);
-    for i in 0..pairs {
-        let (put, never) = (Timestamp::from_seconds(2).into(), TimestampText::never());
-        let name = format!("c{i:06}");
-        let record = ContainerRecord::report(name, put, never, 1, 2, PolicyIndex(0));
-        account.put_container(record).await?;
-    }
-    done(QUESTIONS[7], pairs, begin);
-    Ok(rates)
-}
-
-fn begin_again(begin: &mut Instant) {
-    *begin = Instant::now();
+    let account_rows = per_second(pairs, async {
+        for i in 0..pairs {
+            let (put, never) = (Timestamp::from_seconds(2).into(), TimestampText::never());
+            let name = format!("c{i:06}");
+            let record = ContainerRecord::report(name, put, never, 1, 2, PolicyIndex(0));
+            account.put_container(record).await?;
+        }
+        Ok(())
+    });
+    let rates = [
+        new_1000,
+        new_10000,
+        over,
+        listed,
+        by_number,
+        reclaimed,
+        put_then_page,
+        account_rows.await?,
+    ];
+    Ok(QUESTIONS
+        .map(str::to_owned)
+        .into_iter()
+        .zip(rates)
+        .collect())
 }
 
 impl Compared {
@@ -203,22 +209,23 @@ impl Compared {
             of_question.copied().collect()
         };
         let own = rates(self.rounds(broker).unwrap_or_default());
-        let mut cell = format!("{:.0}", middle(own.clone()));
+        let mut cell = format!("{:.0}", median(own.clone()));
         let store = format!("{broker}, store alone");
         for (other, bold, what) in [("swift", "**", ""), (store.as_str(), "", " of the store")] {
             let others = rates(self.rounds(other).unwrap_or_default());
             if other == broker || others.is_empty() {
                 continue;
             }
-            let ratios: Vec<f64> = own.iter().zip(&others).map(|(a, b)| a / b).collect();
-            let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-            let greatest = ratios.iter().copied().fold(0.0, f64::max);
-            let ratio = middle(ratios);
+            let Ratio {
+                median,
+                least,
+                greatest,
+            } = Ratio::between(own.iter().copied(), others);
             let digits = if what.is_empty() { 1 } else { 2 };
             // Writing to a string does not fail.
             let _ = write!(
                 cell,
-                "; {bold}{ratio:.digits$}×{bold}{what} ({least:.digits$}–{greatest:.digits$})"
+                "; {bold}{median:.digits$}×{bold}{what} ({least:.digits$}–{greatest:.digits$})"
             );
         }
         cell
@@ -231,9 +238,4 @@ impl Compared {
             .collect::<serde_json::Map<_, _>>()
             .into()
     }
-}
-
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

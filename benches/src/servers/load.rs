@@ -5,6 +5,7 @@
 //! request when it has the answer to the last one. In an open load requests fall due at a fixed rate, whether
 //! the server keeps up or not, and a latency counts from that moment: queueing is seen.
 
+use broker_bench::figures::median;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::io;
@@ -56,13 +57,6 @@ impl Figures {
     pub(crate) fn as_json(&self) -> Value {
         json!({"per_second": self.rate, "p50_ms": self.p50_ms, "p99_ms": self.p99_ms})
     }
-}
-
-/// The middle value; of an even number, the lower of the two; not a number of nothing.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len().saturating_sub(1) / 2;
-    values.get(middle).copied().unwrap_or(f64::NAN)
 }
 
 /// What a load sends: appends a request and says what its answer must be.

@@ -1,7 +1,8 @@
 //! Figures as a table for people and as JSON.
 
-use crate::load::{Figures, median};
+use crate::load::Figures;
 use crate::workload::Workload;
+use broker_bench::figures::Ratio;
 use broker_bench::plot::{self, Group};
 use serde_json::{Value, json};
 use std::error::Error;
@@ -31,28 +32,9 @@ impl Measured {
     }
 }
 
-/// A ratio of rates: the median, the least and the greatest over the rounds.
-#[derive(Debug, Clone, Copy)]
-struct Ratio {
-    median: f64,
-    least: f64,
-    greatest: f64,
-}
-
-impl Ratio {
-    fn between(measured: &Measured, to: &Measured) -> Self {
-        let rounds = measured.runs.iter().zip(&to.runs);
-        let ratios: Vec<f64> = rounds.map(|(one, other)| one.rate / other.rate).collect();
-        Self {
-            least: ratios.iter().copied().fold(f64::INFINITY, f64::min),
-            greatest: ratios.iter().copied().fold(0.0, f64::max),
-            median: median(ratios),
-        }
-    }
-
-    fn as_json(&self) -> Value {
-        json!({"median": self.median, "min": self.least, "max": self.greatest})
-    }
+fn ratio(measured: &Measured, to: &Measured) -> Ratio {
+    let rates = |of: &Measured| of.runs.iter().map(|run| run.rate).collect::<Vec<_>>();
+    Ratio::between(rates(measured), rates(to))
 }
 
 /// All that was measured.
@@ -87,7 +69,7 @@ impl Line {
             });
             for to in ["stock", "bare"] {
                 if let Some(other) = self.of(to) {
-                    figures[format!("ratio_to_{to}")] = Ratio::between(one, other).as_json();
+                    figures[format!("ratio_to_{to}")] = ratio(one, other).as_json();
                 }
             }
             figures
@@ -137,7 +119,7 @@ impl Report {
                 );
                 for to in ["stock", "bare"] {
                     if let Some(other) = line.of(to).filter(|_| one.subject != to) {
-                        let ratio = Ratio::between(one, other);
+                        let ratio = ratio(one, other);
                         let _ = write!(
                             table,
                             "  {:>6.2} of {to} ({:.2}-{:.2})",
@@ -201,7 +183,7 @@ impl Report {
             .collect();
         let groups = self.lines.iter().map(|line| {
             let ratio = |subject: &String| match (line.of(subject), line.of(to)) {
-                (Some(one), Some(other)) => Ratio::between(one, other).median,
+                (Some(one), Some(other)) => ratio(one, other).median,
                 _ => 0.0,
             };
             Group {
@@ -242,7 +224,7 @@ fn cell(one: &Measured, stock: Option<&Measured>) -> String {
     let digits = if figures.rate < 100.0 { 1 } else { 0 };
     let mut cell = format!("{:.digits$}/s, p99 {:.1} ms", figures.rate, figures.p99_ms);
     if let Some(stock) = stock.filter(|_| one.subject != "stock" && one.subject != "bare") {
-        let ratio = Ratio::between(one, stock);
+        let ratio = ratio(one, stock);
         let _ = write!(
             cell,
             "; **{:.1}×** ({:.1}–{:.1})",

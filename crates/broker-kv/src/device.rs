@@ -193,7 +193,7 @@ impl<S: OrderedStore> Device<S> {
     /// Makes a store's commits up to `begun` as durable as they must be to be acknowledged, or to be shown: a
     /// row that was read and then lost would leave its number to another one, and peers remember numbers.
     pub(crate) fn settle(&self, lock: &StoreLock, begun: u64) -> Result<()> {
-        if lock.synced.load(Ordering::Acquire) >= begun {
+        if self.is_settled(lock, begun) {
             return Ok(());
         }
         let applied = lock.gaps.ended();

@@ -17,7 +17,7 @@ pub(crate) struct Reserve {
 }
 
 /// What a batch does to the number of keys.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Growth {
     pub(crate) puts: usize,
     pub(crate) deletes: usize,

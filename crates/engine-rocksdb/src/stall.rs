@@ -49,12 +49,10 @@ impl Default for Writer {
 }
 
 impl Writer {
-    /// Applies a batch.
-    pub(crate) fn write(&self, db: &DB, batch: WriteBatch) -> Result<(), Failure> {
+    /// Applies a batch, which is made anew when it is refused: it is gone with the call.
+    pub(crate) fn write(&self, db: &DB, batch: impl Fn() -> WriteBatch) -> Result<(), Failure> {
         loop {
-            // A batch that is refused is gone with the call.
-            let one = WriteBatch::from_data(batch.data());
-            match db.write_opt(one, &self.without_stall) {
+            match db.write_opt(batch(), &self.without_stall) {
                 Err(stall) if stall.kind() == ErrorKind::Incomplete => self.wait(db)?,
                 done => return Ok(done?),
             }

@@ -140,22 +140,23 @@ impl OrderedStore for RocksdbStore {
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
-        let mut growth = Growth::default();
-        let mut changes = WriteBatch::default();
-        for (key, value) in batch.into_changes() {
-            match value {
-                Some(value) => {
-                    growth.puts += 1;
-                    changes.put(key, value);
-                }
-                None => {
-                    growth.deletes += 1;
-                    changes.delete(key);
+        let changes = batch.into_changes();
+        let puts = changes.iter().filter(|(_, value)| value.is_some()).count();
+        self.reserve.admit(Growth {
+            puts,
+            deletes: changes.len() - puts,
+        })?;
+        let batch = || {
+            let mut batch = WriteBatch::default();
+            for (key, value) in &changes {
+                match value {
+                    Some(value) => batch.put(key, value),
+                    None => batch.delete(key),
                 }
             }
-        }
-        self.reserve.admit(growth)?;
-        Ok(self.writer.write(&self.db, changes)?)
+            batch
+        };
+        Ok(self.writer.write(&self.db, batch)?)
     }
 
     /// The log is written to the kernel when a batch is applied; this brings it to the disk.
@@ -164,20 +165,24 @@ impl OrderedStore for RocksdbStore {
     }
 
     fn drop_range(&self, range: Range<&[u8]>) -> Result<()> {
-        let mut changes = WriteBatch::default();
-        match self.few_keys(range.clone())? {
-            Some(keys) => keys.iter().for_each(|key| changes.delete(key)),
-            None => {
-                // Tables that hold nothing else go at once, which makes room even on a full device.
-                let last = before(range.end);
-                if range.start < last.as_slice() {
-                    let drop = self.db.delete_file_in_range(range.start, &last);
-                    drop.map_err(Failure::from)?;
-                }
-                changes.delete_range(range.start, range.end);
+        let few = self.few_keys(range.clone())?;
+        if few.is_none() {
+            // Tables that hold nothing else go at once, which makes room even on a full device.
+            let last = before(range.end);
+            if range.start < last.as_slice() {
+                let drop = self.db.delete_file_in_range(range.start, &last);
+                drop.map_err(Failure::from)?;
             }
         }
-        Ok(self.writer.write(&self.db, changes)?)
+        let batch = || {
+            let mut batch = WriteBatch::default();
+            match &few {
+                Some(keys) => keys.iter().for_each(|key| batch.delete(key)),
+                None => batch.delete_range(range.start, range.end),
+            }
+            batch
+        };
+        Ok(self.writer.write(&self.db, batch)?)
     }
 
     fn describe(&self) -> Description {

@@ -34,6 +34,7 @@ const SHOWN: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Pending {
     dir: OwnedFd,
+    dir_id: FileId,
     dir_path: PathBuf,
     name: String,
     path: PathBuf,
@@ -55,9 +56,11 @@ impl Pending {
     pub(crate) fn open(paths: &StorePaths) -> Attempt<Self> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&paths.dir, flags, Mode::empty()).at("open", &paths.dir)?;
+        let stat = rustix::fs::fstat(&dir).at("look at", &paths.dir)?;
         let name = paths.pending_name();
         Ok(Self {
             dir,
+            dir_id: FileId::of(&stat),
             dir_path: paths.dir.clone(),
             path: paths.dir.join(&name),
             name,
@@ -68,8 +71,7 @@ impl Pending {
 
     /// Whether the directory that is open is the one at a path.
     pub(crate) fn is_in(&self, dir: &Path) -> Attempt<bool> {
-        let own = rustix::fs::fstat(&self.dir).at("look at", &self.dir_path)?;
-        Ok(file_id(dir)? == Some(FileId::of(&own)))
+        Ok(file_id(dir)? == Some(self.dir_id))
     }
 
     /// Takes the lock of the directory; [`unlock`](Self::unlock) gives it back.
