@@ -2,6 +2,7 @@
 
 use crate::error::{Attempt, Failure};
 use crate::listing::{self, Scan};
+use crate::overlay::Laid;
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
@@ -26,8 +27,11 @@ pub struct Account(());
 impl Layout for Account {
     const KIND: StoreKind = StoreKind::Account;
     const ROWS: &'static str = ROWS;
+    const COLUMNS: &'static str = "ROWID, name, put_timestamp, delete_timestamp, object_count,
+        bytes_used, deleted, storage_policy_index";
     const RECLAIM: &'static str = "delete_timestamp";
     type Record = ContainerRecord;
+    type Row = ContainerRow;
 
     fn stat_table(_: &Schema) -> &'static str {
         STAT
@@ -71,6 +75,40 @@ impl Layout for Account {
             bytes_used: row.integer(11)?,
             policy_stats: store.policy_stats()?,
         }))
+    }
+
+    fn row(row: &rusqlite::Row<'_>) -> Attempt<ContainerRow> {
+        owned_row(row)
+    }
+
+    fn write_counts(store: &SqliteStore<Self>, facts: &Facts) -> Attempt<()> {
+        let Facts::Account(info) = facts else {
+            return Ok(());
+        };
+        store.change(
+            "UPDATE account_stat SET hash = ?, container_count = ?, object_count = ?, bytes_used = ?",
+            &[
+                &info.store.hash.to_string(),
+                &info.container_count,
+                &info.object_count,
+                &info.bytes_used,
+            ],
+        )?;
+        for stat in &info.policy_stats {
+            store.change(
+                "INSERT INTO policy_stat (storage_policy_index, container_count, object_count,
+                    bytes_used) VALUES (?, ?, ?, ?)
+                ON CONFLICT DO UPDATE SET container_count = excluded.container_count,
+                    object_count = excluded.object_count, bytes_used = excluded.bytes_used",
+                &[
+                    &stat.policy_index.0,
+                    &stat.container_count,
+                    &stat.object_count,
+                    &stat.bytes_used,
+                ],
+            )?;
+        }
+        Ok(())
     }
 
     fn upgrade(store: &mut SqliteStore<Self>) -> Attempt<()> {
@@ -231,12 +269,14 @@ impl SqliteStore<Account> {
 
     fn exchange(&mut self, old: Option<&ContainerRow>, new: &ContainerRow) -> Attempt<RowId> {
         self.ensure_policies()?;
-        if old.is_some() {
+        self.ready_to_count()?;
+        if let Some(old) = old {
             // By name, as Swift does, should a file hold two rows of one name.
-            self.change(
+            let removed = self.change(
                 "DELETE FROM container WHERE deleted IN (0, 1) AND name = ?",
                 &[&new.name],
             )?;
+            self.count_replaced(old, removed)?;
         }
         let mut insert = self.conn()?.prepare_cached(
             "INSERT INTO container (name, put_timestamp, delete_timestamp, object_count,
@@ -251,6 +291,8 @@ impl SqliteStore<Account> {
             new.deleted,
             new.policy_index.0
         ])?;
+        drop(insert);
+        self.count_written(new);
         Ok(RowId(self.conn()?.last_insert_rowid()))
     }
 
@@ -307,22 +349,39 @@ fn owned_row(row: &rusqlite::Row<'_>) -> Attempt<ContainerRow> {
     })
 }
 
+fn listed(row: &ContainerRow) -> ContainerRowRef<'_> {
+    ContainerRowRef {
+        name: &row.name,
+        put_timestamp: row.put_timestamp.as_str(),
+        object_count: row.object_count,
+        bytes_used: row.bytes_used,
+        policy_index: row.policy_index,
+    }
+}
+
 impl AccountStore for SqliteStore<Account> {
     fn buffer(&mut self, records: &[ContainerRecord], options: &BrokerOptions) -> Result<Buffered> {
         self.append(records, options)
     }
 
     fn row(&mut self, name: &str) -> Result<Option<ContainerRow>> {
+        if let Some(row) = self.overlaid().and_then(|overlay| overlay.row(name, None)) {
+            return Ok(Some(row.clone()));
+        }
         let found = self.find(name);
         self.judged(found)
     }
 
     fn replace(&mut self, old: Option<&ContainerRow>, new: &ContainerRow) -> Result<RowId> {
+        if let Some(overlay) = self.overlaid_mut() {
+            return Ok(overlay.replace(old, new));
+        }
         let replaced = self.exchange(old, new);
         self.judged(replaced)
     }
 
     fn rows_since(&mut self, start: RowId, limit: usize) -> Result<Vec<ContainerRow>> {
+        self.require_numbers()?;
         self.judged(self.since(start, limit))
     }
 
@@ -331,6 +390,21 @@ impl AccountStore for SqliteStore<Account> {
         range: &NameRange,
         visit: &mut dyn FnMut(ContainerRowRef<'_>) -> Step,
     ) -> Result<()> {
-        self.judged(self.scan_live(range, visit))
+        let Some(overlay) = self.overlaid() else {
+            return self.judged(self.scan_live(range, visit));
+        };
+        let mut laid = Laid::new(overlay, range, |row| !row.deleted);
+        let scanned = self.scan_live(range, &mut |row| {
+            if let Some(step) = laid.before(row.name, &mut |row| visit(listed(row))) {
+                return step;
+            }
+            match overlay.row(row.name, None) {
+                Some(_) => Step::Next,
+                None => laid.follow(visit(row)),
+            }
+        });
+        self.judged(scanned)?;
+        laid.rest(&mut |row| visit(listed(row)));
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use crate::account::store_info;
 use crate::error::{Attempt, Failure};
 use crate::listing::{self, Scan};
+use crate::overlay::Laid;
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
@@ -27,8 +28,11 @@ pub struct Container(());
 impl Layout for Container {
     const KIND: StoreKind = StoreKind::Container;
     const ROWS: &'static str = ROWS;
+    const COLUMNS: &'static str =
+        "ROWID, name, created_at, size, content_type, etag, deleted, storage_policy_index";
     const RECLAIM: &'static str = "created_at";
     type Record = ObjectRecord;
+    type Row = ObjectRow;
 
     fn stat_table(schema: &Schema) -> &'static str {
         match schema.container_info {
@@ -100,6 +104,28 @@ impl Layout for Container {
             policy_stats: store.policy_stats()?,
             db_state: DbState::Unsharded,
         }))
+    }
+
+    fn row(row: &rusqlite::Row<'_>) -> Attempt<ObjectRow> {
+        owned_row(row)
+    }
+
+    fn write_counts(store: &SqliteStore<Self>, facts: &Facts) -> Attempt<()> {
+        let Facts::Container(info) = facts else {
+            return Ok(());
+        };
+        let hash = info.store.hash.to_string();
+        store.change("UPDATE container_info SET hash = ?", &[&hash])?;
+        for stat in &info.policy_stats {
+            store.change(
+                "INSERT INTO policy_stat (storage_policy_index, object_count, bytes_used)
+                VALUES (?, ?, ?)
+                ON CONFLICT DO UPDATE SET object_count = excluded.object_count,
+                    bytes_used = excluded.bytes_used",
+                &[&stat.policy_index.0, &stat.object_count, &stat.bytes_used],
+            )?;
+        }
+        Ok(())
     }
 
     fn upgrade(_: &mut SqliteStore<Self>) -> Attempt<()> {
@@ -242,9 +268,7 @@ impl SqliteStore<Container> {
 
     fn columns(&self) -> &'static str {
         match self.schema.row_policy {
-            true => {
-                "ROWID, name, created_at, size, content_type, etag, deleted, storage_policy_index"
-            }
+            true => Container::COLUMNS,
             false => "ROWID, name, created_at, size, content_type, etag, deleted, 0",
         }
     }
@@ -274,13 +298,15 @@ impl SqliteStore<Container> {
 
     fn exchange(&mut self, old: Option<&ObjectRow>, new: &ObjectRow) -> Attempt<RowId> {
         self.ensure_policies()?;
-        if old.is_some() {
+        self.ready_to_count()?;
+        if let Some(old) = old {
             // By name, as Swift does, should a file hold two rows of one name.
-            self.change(
+            let removed = self.change(
                 "DELETE FROM object
                 WHERE deleted IN (0, 1) AND name = ?1 AND storage_policy_index = ?2",
                 &[&new.name, &new.policy_index.0],
             )?;
+            self.count_replaced(old, removed)?;
         }
         let mut insert = self.conn()?.prepare_cached(
             "INSERT INTO object (name, created_at, size, content_type, etag, deleted,
@@ -295,6 +321,8 @@ impl SqliteStore<Container> {
             new.deleted,
             new.policy_index.0
         ])?;
+        drop(insert);
+        self.count_written(new);
         Ok(RowId(self.conn()?.last_insert_rowid()))
     }
 
@@ -319,18 +347,23 @@ impl SqliteStore<Container> {
         Ok(found)
     }
 
-    fn scan_rows(
-        &self,
-        range: &NameRange,
-        filter: &ObjectFilter,
-        visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
-    ) -> Attempt<()> {
-        let policy = match filter.policy {
+    /// The policy whose rows are shown; `None` for all, as in files from before policies.
+    fn policy_of(&self, filter: &ObjectFilter) -> Attempt<Option<i64>> {
+        Ok(match filter.policy {
             _ if !self.schema.row_policy => None,
             PolicyFilter::Own => Some(self.own_policy()?),
             PolicyFilter::Only(index) => Some(index.0),
             PolicyFilter::All => None,
-        };
+        })
+    }
+
+    fn scan_rows(
+        &self,
+        range: &NameRange,
+        filter: &ObjectFilter,
+        policy: Option<i64>,
+        visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
+    ) -> Attempt<()> {
         let deleted: &[i64] = match filter.deleted {
             DeletedFilter::Live => &[0],
             DeletedFilter::Tombstones => &[1],
@@ -358,7 +391,7 @@ impl SqliteStore<Container> {
         })
     }
 
-    fn remove(&self, remove: &RemoveObjects) -> Attempt<()> {
+    fn remove(&mut self, remove: &RemoveObjects) -> Attempt<()> {
         let max_row = remove.max_row.map(|row| row.0);
         let mut conditions = vec!["deleted IN (0, 1)"];
         let mut values: Vec<&dyn ToSql> = Vec::new();
@@ -374,8 +407,8 @@ impl SqliteStore<Container> {
             conditions.push("ROWID <= ?");
             values.push(max_row);
         }
-        let sql = format!("DELETE FROM object WHERE {}", conditions.join(" AND "));
-        self.change(&sql, &values).map(drop)
+        self.remove_rows(&conditions.join(" AND "), &values)
+            .map(drop)
     }
 
     fn put_policy(&mut self, index: PolicyIndex) -> Attempt<()> {
@@ -428,6 +461,16 @@ impl SqliteStore<Container> {
     }
 }
 
+/// Whether a row that is in no database is shown.
+fn shows(filter: &ObjectFilter, policy: Option<i64>, row: &ObjectRow) -> bool {
+    let deleted = match filter.deleted {
+        DeletedFilter::Live => !row.deleted,
+        DeletedFilter::Tombstones => row.deleted,
+        DeletedFilter::Both => true,
+    };
+    deleted && policy.is_none_or(|policy| row.policy_index.0 == policy)
+}
+
 fn owned_row(row: &rusqlite::Row<'_>) -> Attempt<ObjectRow> {
     let row = Reader::numbered(row, ROWS)?;
     Ok(ObjectRow {
@@ -448,11 +491,18 @@ impl ContainerStore for SqliteStore<Container> {
     }
 
     fn row(&mut self, name: &str, policy: PolicyIndex) -> Result<Option<ObjectRow>> {
+        let laid = self.overlaid();
+        if let Some(row) = laid.and_then(|overlay| overlay.row(name, Some(policy))) {
+            return Ok(Some(row.clone()));
+        }
         let found = self.find(name, policy);
         self.judged(found)
     }
 
     fn replace(&mut self, old: Option<&ObjectRow>, new: &ObjectRow) -> Result<RowId> {
+        if let Some(overlay) = self.overlaid_mut() {
+            return Ok(overlay.replace(old, new));
+        }
         let replaced = self.exchange(old, new);
         self.judged(replaced)
     }
@@ -463,6 +513,7 @@ impl ContainerStore for SqliteStore<Container> {
         limit: usize,
         filter: RowFilter,
     ) -> Result<Vec<ObjectRow>> {
+        self.require_numbers()?;
         self.judged(self.since(start, limit, filter))
     }
 
@@ -472,11 +523,31 @@ impl ContainerStore for SqliteStore<Container> {
         filter: &ObjectFilter,
         visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
     ) -> Result<()> {
-        self.judged(self.scan_rows(range, filter, visit))
+        if filter.since_row.is_some() {
+            self.require_numbers()?;
+        }
+        let policy = self.judged(self.policy_of(filter))?;
+        let Some(overlay) = self.overlaid() else {
+            return self.judged(self.scan_rows(range, filter, policy, visit));
+        };
+        let mut laid = Laid::new(overlay, range, |row| shows(filter, policy, row));
+        let scanned = self.scan_rows(range, filter, policy, &mut |row| {
+            if let Some(step) = laid.before(row.name, &mut |row| visit(row.as_ref())) {
+                return step;
+            }
+            match overlay.row(row.name, Some(row.policy_index)) {
+                Some(_) => Step::Next,
+                None => laid.follow(visit(row)),
+            }
+        });
+        self.judged(scanned)?;
+        laid.rest(&mut |row| visit(row.as_ref()));
+        Ok(())
     }
 
     fn remove_objects(&mut self, remove: &RemoveObjects) -> Result<()> {
-        self.judged(self.remove(remove))
+        let removed = self.remove(remove);
+        self.judged(removed)
     }
 
     fn set_policy(&mut self, index: PolicyIndex) -> Result<()> {

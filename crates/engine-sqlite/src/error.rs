@@ -43,8 +43,6 @@ pub(crate) enum Failure {
     Absent,
     #[error("the device is not mounted")]
     NotMounted,
-    #[error("the journal is in mode {0:?} and cannot be changed")]
-    Journal(String),
     #[error(transparent)]
     Contract(#[from] Error),
 }
@@ -55,6 +53,19 @@ impl Failure {
             action,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    /// The same, when it is too late to leave everything as it was: a value that cannot be read then
+    /// condemns the store.
+    pub(crate) fn as_corrupt(self) -> Self {
+        use broker_api::Outcome::NotApplied;
+        match self {
+            Failure::BadValue { .. } => {
+                let error = Error::new(ErrorKind::Corrupt, self.to_string());
+                Failure::Contract(error.with_outcome(NotApplied))
+            }
+            other => other,
         }
     }
 
@@ -101,7 +112,6 @@ impl From<Failure> for Error {
             }
             Failure::Sharded | Failure::Foreign(_) => Error::new(ErrorKind::Unsupported, message),
             Failure::Absent => Error::not_found(),
-            Failure::Journal(_) => Error::new(ErrorKind::Internal, message),
             Failure::NotMounted => Error::new(ErrorKind::Io, message).with_outcome(NotApplied),
             Failure::Contract(error) => error,
         }

@@ -21,6 +21,7 @@
 mod account;
 mod connection;
 mod container;
+mod counting;
 mod create;
 mod engine;
 mod error;
@@ -28,8 +29,8 @@ mod listing;
 mod lock;
 mod migrate;
 mod options;
+mod overlay;
 mod path;
-mod peek;
 mod pending;
 mod pickle;
 mod preallocate;

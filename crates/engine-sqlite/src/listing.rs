@@ -8,10 +8,11 @@ use crate::error::Attempt;
 use crate::value::Reader;
 use broker_api::listing::{NameRange, Step};
 use rusqlite::{CachedStatement, Connection};
+use std::mem::discriminant;
 use std::ops::Bound;
 
 /// Stepping over so many rows costs about as much as one seek.
-const ROWS_FOR_A_SEEK: usize = 4;
+const ROWS_FOR_A_SEEK: usize = 2;
 
 /// What a scan shows.
 #[derive(Debug, Clone, Copy)]
@@ -47,13 +48,21 @@ pub(crate) fn scan(
     visit: &mut Visit<'_>,
 ) -> Attempt<()> {
     let mut range = range.clone();
+    let mut statement = conn.prepare_cached(&scan.sql(&range))?;
     loop {
-        let mut statement = conn.prepare_cached(&scan.sql(&range))?;
         scan.bind(&mut statement, &range)?;
-        match run(&mut statement, scan, range.reverse, visit)? {
+        let bound = match run(&mut statement, scan, range.reverse, visit)? {
             Ended::AtTheEnd => return Ok(()),
-            Ended::BySeek(bound) if range.reverse => range.upper = bound,
-            Ended::BySeek(bound) => range.lower = bound,
+            Ended::BySeek(bound) => bound,
+        };
+        let moved = match range.reverse {
+            false => &mut range.lower,
+            true => &mut range.upper,
+        };
+        let alike = discriminant(moved) == discriminant(&bound);
+        *moved = bound;
+        if !alike {
+            statement = conn.prepare_cached(&scan.sql(&range))?;
         }
     }
 }
@@ -96,7 +105,8 @@ fn run(
     Ok(Ended::AtTheEnd)
 }
 
-fn is_within(name: &str, bound: &Bound<String>, reverse: bool) -> bool {
+/// Whether a name lies within the bound of a scan in this direction: its lower one, or in reverse its upper one.
+pub(crate) fn is_within(name: &str, bound: &Bound<String>, reverse: bool) -> bool {
     match (bound, reverse) {
         (Bound::Unbounded, _) => true,
         (Bound::Included(low), false) => name >= low.as_str(),
@@ -138,15 +148,10 @@ impl Scan<'_> {
     }
 
     fn bind(&self, statement: &mut CachedStatement<'_>, range: &NameRange) -> Attempt<()> {
-        let text = |bound: &Bound<String>| match bound {
-            Bound::Unbounded => None,
-            Bound::Included(text) | Bound::Excluded(text) => Some(text.clone()),
-        };
-        if let Some(lower) = text(&range.lower) {
-            statement.raw_bind_parameter(1, lower)?;
-        }
-        if let Some(upper) = text(&range.upper) {
-            statement.raw_bind_parameter(2, upper)?;
+        for (index, bound) in [(1, &range.lower), (2, &range.upper)] {
+            if let Bound::Included(text) | Bound::Excluded(text) = bound {
+                statement.raw_bind_parameter(index, text)?;
+            }
         }
         if let Some(policy) = self.policy {
             statement.raw_bind_parameter(3, policy)?;

@@ -222,13 +222,24 @@ impl Pending {
             if entry.is_empty() {
                 continue;
             }
-            pickled.clear();
             match decode_entry(entry, &mut pickled, &record) {
                 Ok(record) => records.push(record),
                 Err(reason) => self.report(entry, &reason.0),
             }
         }
         records
+    }
+
+    /// The records of a file; `None` when an entry is none.
+    pub(crate) fn decode_all<R>(
+        bytes: &[u8],
+        record: impl Fn(&[pickle::Value]) -> Result<R, NoRecord>,
+    ) -> Option<Vec<R>> {
+        let mut pickled = Vec::new();
+        let entries = bytes.split(|byte| *byte == b':');
+        let entries = entries.filter(|entry| !entry.is_empty());
+        let records = entries.map(|entry| decode_entry(entry, &mut pickled, &record));
+        records.collect::<Result<_, _>>().ok()
     }
 
     /// Logs an entry that was left out.
@@ -250,6 +261,7 @@ fn decode_entry<R>(
     pickled: &mut Vec<u8>,
     record: impl Fn(&[pickle::Value]) -> Result<R, NoRecord>,
 ) -> Result<R, NoRecord> {
+    pickled.clear();
     STANDARD.decode_vec(entry, pickled)?;
     record(&pickle::read(pickled)?)
 }

@@ -35,12 +35,22 @@ impl<K: Layout> SqliteStore<K> {
         Ok(found)
     }
 
-    /// Sets a sync point; a trigger dates it.
+    /// Sets a sync point and dates it, as Swift's triggers do.
     pub(crate) fn set_point(&self, direction: Direction, id: &str, point: RowId) -> Attempt<()> {
         let table = sync_table(direction);
-        let update = format!("UPDATE {table} SET sync_point = ?1 WHERE remote_id = ?2");
+        let (set_date, column, date) = match self.schema.sync_dates {
+            true => (
+                ", updated_at = STRFTIME('%s', 'NOW')",
+                ", updated_at",
+                ", STRFTIME('%s', 'NOW')",
+            ),
+            false => ("", "", ""),
+        };
+        let update = format!("UPDATE {table} SET sync_point = ?1{set_date} WHERE remote_id = ?2");
         if self.change(&update, &[&point.0, &id])? == 0 {
-            let insert = format!("INSERT INTO {table} (sync_point, remote_id) VALUES (?1, ?2)");
+            let insert = format!(
+                "INSERT INTO {table} (sync_point, remote_id{column}) VALUES (?1, ?2{date})"
+            );
             self.change(&insert, &[&point.0, &id])?;
         }
         Ok(())
@@ -68,9 +78,6 @@ impl<K: Layout> SqliteStore<K> {
 
     /// The highest row number ever assigned.
     pub(crate) fn max_row(&self) -> Attempt<RowId> {
-        if let Some(before) = self.peeked {
-            return Ok(before);
-        }
         let mut sequence = self
             .conn()?
             .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = ?")?;
@@ -96,15 +103,16 @@ impl<K: Layout> SqliteStore<K> {
     }
 
     /// Removes tombstones and says how many.
-    pub(crate) fn remove_old(&self, from: &str, until: Option<&str>, age: &str) -> Attempt<u64> {
-        let sql = format!(
-            "DELETE FROM {} WHERE deleted = 1 AND name >= ?1 AND {} < ?2",
-            K::ROWS,
-            K::RECLAIM
-        );
+    pub(crate) fn remove_old(
+        &mut self,
+        from: &str,
+        until: Option<&str>,
+        age: &str,
+    ) -> Attempt<u64> {
+        let old = format!("deleted = 1 AND name >= ?1 AND {} < ?2", K::RECLAIM);
         let removed = match until {
-            None => self.change(&sql, &[&from, &age])?,
-            Some(until) => self.change(&(sql + " AND name < ?3"), &[&from, &age, &until])?,
+            None => self.remove_rows(&old, &[&from, &age])?,
+            Some(until) => self.remove_rows(&(old + " AND name < ?3"), &[&from, &age, &until])?,
         };
         Ok(removed as u64)
     }

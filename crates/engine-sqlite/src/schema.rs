@@ -342,6 +342,8 @@ pub(crate) struct Schema {
     pub(crate) container_info: bool,
     /// Shard ranges.
     pub(crate) shard_range: bool,
+    /// Whether nobody but Swift's own triggers counts rows, so that we can count them instead.
+    pub(crate) counts_here: bool,
 }
 
 impl Schema {
@@ -351,6 +353,15 @@ impl Schema {
             version: i64::MIN,
             ..Self::default()
         }
+    }
+
+    /// Whether the first merge of rows would change nothing here, and has an index to find them by.
+    pub(crate) fn is_complete(&self, kind: StoreKind) -> bool {
+        let facts = match kind {
+            StoreKind::Account => self.policy_container_count,
+            StoreKind::Container => self.container_info,
+        };
+        facts && self.index && self.row_policy && self.policy_stat
     }
 
     /// Looks at what a file has.
@@ -370,7 +381,7 @@ impl Schema {
             return Err(Failure::Foreign(kind.as_str()));
         }
         let stat_columns = columns(conn, stat)?;
-        Ok(Self {
+        let mut schema = Self {
             version: version(conn)?,
             index: names.contains(&format!("ix_{rows}_deleted_name")),
             metadata: stat_columns.contains("metadata"),
@@ -383,8 +394,38 @@ impl Schema {
                 && stat_columns.contains("x_container_sync_point2"),
             container_info: names.contains("container_info"),
             shard_range: names.contains("shard_range"),
-        })
+            counts_here: false,
+        };
+        schema.counts_here = schema.is_complete(kind) && has_own_triggers(conn, kind)?;
+        Ok(schema)
     }
+}
+
+/// Whether rows have the triggers of Swift 2.38, and no others.
+fn has_own_triggers(conn: &Connection, kind: StoreKind) -> Attempt<bool> {
+    let (rows, refusing, counting): (_, _, &[&str]) = match kind {
+        StoreKind::Account => (
+            "container",
+            "container_update",
+            &[
+                "container_insert",
+                "container_delete",
+                "container_insert_ps",
+                "container_delete_ps",
+            ],
+        ),
+        StoreKind::Container => (
+            "object",
+            "object_update",
+            &["object_insert_policy_stat", "object_delete_policy_stat"],
+        ),
+    };
+    let sql =
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? AND name != ?";
+    let mut triggers = conn.prepare_cached(sql)?;
+    let found = triggers.query_map([rows, refusing], |row| row.get(0))?;
+    let found: HashSet<String> = found.collect::<Result<_, _>>()?;
+    Ok(found.len() == counting.len() && counting.iter().all(|name| found.contains(*name)))
 }
 
 /// SQLite's counter of schema changes; reading it begins the consistent view of a transaction.

@@ -2,6 +2,7 @@
 
 use crate::connection;
 use crate::error::{Attempt, Failure};
+use crate::overlay::{self, Overlay};
 use crate::path::{FileId, StorePaths, file_id};
 use crate::pending::Pending;
 use crate::pickle::{Value, Writer};
@@ -24,10 +25,14 @@ pub(crate) trait Layout: Sized + Send + 'static {
     const KIND: StoreKind;
     /// The table of rows.
     const ROWS: &'static str;
+    /// The columns of a row in a complete file.
+    const COLUMNS: &'static str;
     /// The column whose text decides about reclaiming a tombstone.
     const RECLAIM: &'static str;
     /// What is merged.
     type Record;
+    /// What a record is merged with.
+    type Row: overlay::Row;
 
     /// The table that holds the facts.
     fn stat_table(schema: &Schema) -> &'static str;
@@ -41,6 +46,10 @@ pub(crate) trait Layout: Sized + Send + 'static {
     fn merge(store: &mut SqliteStore<Self>, records: &[Self::Record]) -> Result<()>;
     /// The facts.
     fn facts(store: &SqliteStore<Self>) -> Attempt<Facts>;
+    /// A row of these columns.
+    fn row(row: &rusqlite::Row<'_>) -> Attempt<Self::Row>;
+    /// Writes hash, totals and statistics of a complete file.
+    fn write_counts(store: &SqliteStore<Self>, facts: &Facts) -> Attempt<()>;
     /// Completes what an older version wrote.
     fn upgrade(store: &mut SqliteStore<Self>) -> Attempt<()>;
     /// Removes what else is as old as sync points that are removed.
@@ -56,7 +65,11 @@ pub(crate) trait Layout: Sized + Send + 'static {
 /// An open database file of one store; `K` is [`Account`](crate::Account) or
 /// [`Container`](crate::Container).
 #[derive(Debug)]
-pub struct SqliteStore<K> {
+#[expect(
+    private_bounds,
+    reason = "sealed: accounts and containers are all there is"
+)]
+pub struct SqliteStore<K: Layout> {
     /// Opened by the first transaction: what is only buffered needs no database.
     conn: OnceCell<Connection>,
     pub(crate) schema: Schema,
@@ -66,8 +79,12 @@ pub struct SqliteStore<K> {
     writer: Writer,
     group: String,
     pub(crate) access: Option<Access>,
-    /// The highest row number before buffered records were merged for one reader only.
-    pub(crate) peeked: Option<RowId>,
+    /// What buffered records make of the rows, kept for the next reader.
+    pub(crate) overlay: Option<Overlay<K::Row>>,
+    /// Hash, totals and statistics of the open transaction while they are not written; see `counting`.
+    pub(crate) counted: Option<Facts>,
+    /// For whom the open transaction sees the overlay, when it does.
+    pub(crate) overlaid_for: Option<BrokerOptions>,
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
@@ -110,7 +127,9 @@ impl<K: Layout> SqliteStore<K> {
             writer: Writer::default(),
             group: String::new(),
             access: None,
-            peeked: None,
+            overlay: None,
+            overlaid_for: None,
+            counted: None,
             busy_timeout: None,
             durability,
             unsharded: None,
@@ -140,12 +159,6 @@ impl<K: Layout> SqliteStore<K> {
         self.access == Some(Access::Write)
     }
 
-    /// Looks at the schema again after it was changed.
-    pub(crate) fn reread_schema(&mut self) -> Attempt<()> {
-        self.schema = Schema::detect(self.conn()?, K::KIND)?;
-        Ok(())
-    }
-
     /// Names the failure by what happened to the file.
     pub(crate) fn judged<T>(&self, attempt: Attempt<T>) -> Result<T> {
         let judge = |failure: Failure| failure.unless_moved(&self.paths.db, self.file);
@@ -159,15 +172,21 @@ impl<K: Layout> SqliteStore<K> {
         };
         self.conn()?.prepare_cached(begin)?.execute([])?;
         self.access = Some(access);
+        if access == Access::Write {
+            // Its commit is none that this connection would notice.
+            self.overlay = None;
+        }
         if schema::version(self.conn()?)? != self.schema.version {
             self.reread_schema()?;
         }
         Ok(())
     }
 
-    fn end(&mut self) -> Attempt<()> {
+    pub(crate) fn end(&mut self) -> Attempt<()> {
+        self.write_counts()?;
         self.conn()?.prepare_cached("COMMIT")?.execute([])?;
         self.access = None;
+        self.overlaid_for = None;
         Ok(())
     }
 
@@ -208,6 +227,26 @@ impl<K: Layout> SqliteStore<K> {
         };
         self.pending.unlock();
         result
+    }
+
+    /// Begins a transaction after what waits in the pending file is merged.
+    pub(crate) fn begin_merged(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
+        if !options.skip_commits {
+            match self.flush(access, options) {
+                Err(error) if may_go_on(access, options, &error) => {
+                    tracing::debug!("reading without the buffered records: {error}");
+                }
+                flushed => flushed?,
+            }
+        }
+        self.begin_unmerged(access, options)
+    }
+
+    fn begin_unmerged(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
+        let ready = self.wait_up_to(options.timeout);
+        self.judged(ready)?;
+        let started = self.start(access);
+        self.judged(started)
     }
 
     /// Merges what waits in the pending file.
@@ -384,37 +423,22 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
-        if !options.skip_commits {
-            // A reader for a client needs no row numbers; see `peek`.
-            let for_client = access == Access::Read && options.stale_reads_ok;
-            let peeked = if for_client {
-                self.begin_peek(options)
-            } else {
-                Ok(false)
-            };
-            let flushed = match peeked {
-                Ok(true) => return Ok(()),
-                Ok(false) => self.flush(access, options),
-                Err(error) => Err(error),
-            };
-            match flushed {
-                Err(error) if may_go_on(access, options, &error) => {
-                    tracing::debug!("reading without the buffered records: {error}");
-                }
-                flushed => flushed?,
-            }
+        let for_client = access == Access::Read && options.stale_reads_ok;
+        if !for_client || options.skip_commits {
+            return self.begin_merged(access, options);
         }
-        let ready = self.wait_up_to(options.timeout);
-        self.judged(ready)?;
-        let started = self.start(access);
-        self.judged(started)
+        match self.begin_overlaid(options) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.begin_merged(access, options),
+            Err(error) if may_go_on(access, options, &error) => {
+                tracing::debug!("reading without the buffered records: {error}");
+                self.begin_unmerged(access, options)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn commit(&mut self) -> Result<()> {
-        if self.peeked.is_some() {
-            let ended = self.end_peek();
-            return self.judged(ended);
-        }
         let wrote = self.is_writing();
         let ended = self.end();
         self.judged(ended)?;
@@ -426,13 +450,9 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn rollback(&mut self) {
-        if self.peeked.is_some()
-            && let Err(failure) = self.end_peek()
-        {
-            // The handle is closed after a rollback, and its journal in memory with it.
-            tracing::warn!("cannot roll back on {}: {failure}", self.paths.db.display());
-        }
         self.access = None;
+        self.overlaid_for = None;
+        self.counted = None;
         if let Some(conn) = self.conn.get()
             && !conn.is_autocommit()
             && let Err(error) = conn.execute_batch("ROLLBACK")
@@ -442,7 +462,12 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn facts(&mut self) -> Result<Facts> {
-        self.judged(K::facts(self))
+        let written = self.write_counts();
+        self.judged(written)?;
+        match self.overlaid() {
+            Some(overlay) => Ok(overlay.facts().clone()),
+            None => self.judged(K::facts(self)),
+        }
     }
 
     fn update(&mut self, change: &StatChange) -> Result<()> {
@@ -476,7 +501,8 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn remove_tombstones(&mut self, from: &str, until: Option<&str>, age: &str) -> Result<u64> {
-        self.judged(self.remove_old(from, until, age))
+        let removed = self.remove_old(from, until, age);
+        self.judged(removed)
     }
 
     fn count_tombstones(&mut self, from: &str) -> Result<u64> {

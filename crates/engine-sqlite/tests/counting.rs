@@ -1,0 +1,98 @@
+//! Hash and statistics, which the engine keeps in the place of Swift's triggers.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use broker_api::{ContainerBrokerExt, ContainerInfo, MergeOptions, ObjectRecord, ReclaimAge};
+use common::*;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+/// What another program does to the file, with no trigger in its way.
+fn by_hand(bench: &Bench, sql: &str) {
+    let conn = Connection::open(bench.db_of(&container_at("c"))).unwrap();
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)
+        .unwrap();
+    conn.execute_batch(sql).unwrap();
+}
+
+async fn merge(broker: &dyn broker_api::ContainerBroker, records: Vec<ObjectRecord>) {
+    let merged = broker.merge_items(records, MergeOptions::default());
+    merged.await.unwrap();
+}
+
+/// What a container of these records alone says of itself.
+async fn counted(records: Vec<ObjectRecord>) -> ContainerInfo {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    merge(&*broker, records).await;
+    broker.get_info().await.unwrap()
+}
+
+fn assert_counts(info: &ContainerInfo, expected: &ContainerInfo) {
+    assert_eq!(info.store.hash, expected.store.hash);
+    assert_eq!(info.policy_stats, expected.policy_stats);
+}
+
+/// A failure would mean that a later version of Swift misses what its own triggers would have done.
+#[tokio::test(flavor = "multi_thread")]
+async fn file_with_triggers_of_others_is_left_to_all_of_them() {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    by_hand(
+        &bench,
+        "CREATE TABLE seen (name TEXT);
+        CREATE TRIGGER of_others AFTER INSERT ON object BEGIN INSERT INTO seen VALUES (new.name); END;",
+    );
+    let records = vec![object("a", 5), object("b", 5)];
+    merge(&*broker, records.clone()).await;
+    let info = broker.get_info().await.unwrap();
+    assert_counts(&info, &counted(records).await);
+    let conn = Connection::open(bench.db_of(&container_at("c"))).unwrap();
+    let seen = conn.query_row("SELECT count(*) FROM seen", [], |row| row.get(0));
+    assert_eq!(seen, Ok(2));
+}
+
+/// A failure would mean that a container counts an object for ever that is in no listing.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_one_name_are_counted_anew_when_they_are_replaced() {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    merge(&*broker, vec![object("a", 5), object("b", 5)]).await;
+    by_hand(
+        &bench,
+        "INSERT INTO object (name, created_at, size, content_type, etag) VALUES
+            ('a', '0000000004.00000', 7, 't', 'e');",
+    );
+    merge(&*broker, vec![object("a", 6)]).await;
+    let expected = counted(vec![object("b", 5), object("a", 6)]).await;
+    assert_counts(&broker.get_info().await.unwrap(), &expected);
+}
+
+/// A failure would mean that one bad row keeps all tombstones of a container from being reclaimed.
+#[tokio::test(flavor = "multi_thread")]
+async fn tombstone_that_cannot_be_read_is_reclaimed_and_counted() {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    let records = vec![
+        ObjectRecord::delete("a", at(5)),
+        ObjectRecord::delete("b", at(5)),
+        object("c", 5),
+    ];
+    merge(&*broker, records).await;
+    by_hand(
+        &bench,
+        "DROP TRIGGER object_update; UPDATE object SET etag = CAST(x'ff' AS TEXT) WHERE name = 'b';",
+    );
+    let age = ReclaimAge {
+        tombstones: at(6),
+        sync_points: at(6),
+    };
+    let reclaimed = broker.replicate().reclaim(age).await.unwrap();
+    assert_eq!(reclaimed.removed, 2);
+    let expected = counted(vec![object("c", 5)]).await;
+    assert_counts(&broker.get_info().await.unwrap(), &expected);
+    merge(&*broker, vec![object("d", 5)]).await;
+    let expected = counted(vec![object("c", 5), object("d", 5)]).await;
+    assert_counts(&broker.get_info().await.unwrap(), &expected);
+}
