@@ -81,6 +81,9 @@ def main():
 
     pairs, small = rows // ROWS_A_PAIR, container(folder, "small")
 
+    # As the container server opens it to answer a GET.
+    small.pending_timeout, small.stale_reads_ok = 0.1, True
+
     def put_then_get():
         for number in range(pairs):
             small.put_object(name(number), stamp(2), SIZE, TYPE, ETAG)

@@ -52,10 +52,24 @@ impl Bench {
     }
 
     pub(crate) fn container(&self, name: &str) -> Result<Arc<dyn ContainerBroker>, Failure> {
+        self.container_with(name, &BrokerOptions::default())
+    }
+
+    /// The same as servers open it to answer a HEAD or a GET.
+    pub(crate) fn container_for_clients(
+        &self,
+        name: &str,
+    ) -> Result<Arc<dyn ContainerBroker>, Failure> {
+        self.container_with(name, &BrokerOptions::for_reading())
+    }
+
+    fn container_with(
+        &self,
+        name: &str,
+        options: &BrokerOptions,
+    ) -> Result<Arc<dyn ContainerBroker>, Failure> {
         let location = location(name).ok_or("no location")?;
-        Ok(self
-            .engine()?
-            .container(&location, &BrokerOptions::default()))
+        Ok(self.engine()?.container(&location, options))
     }
 
     /// A container that is made here.

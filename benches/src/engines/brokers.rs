@@ -130,12 +130,13 @@ async fn rates(bench: &Bench, rows: usize) -> Result<Rates, Failure> {
     let reclaimed = reclaimed.await?;
 
     let small = bench.create("small").await?;
+    let for_clients = bench.container_for_clients("small")?;
     let pairs = rows / ROWS_A_PAIR;
     let put_then_page = per_second(pairs, async {
         let page = ListObjects::new(ListingQuery::new(10));
         for i in 0..pairs {
             small.put_object(put_numbered(i, 2)).await?;
-            small.object_page(&page).await?;
+            for_clients.object_page(&page).await?;
         }
         Ok(())
     });
