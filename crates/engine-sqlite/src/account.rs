@@ -2,6 +2,7 @@
 
 use crate::error::{Attempt, Failure};
 use crate::listing::{self, Scan};
+use crate::nowait;
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
@@ -331,6 +332,7 @@ impl AccountStore for SqliteStore<Account> {
         range: &NameRange,
         visit: &mut dyn FnMut(ContainerRowRef<'_>) -> Step,
     ) -> Result<()> {
-        self.judged(self.scan_live(range, visit))
+        let scan = || self.scan_live(range, visit);
+        self.judged(nowait::step(self.must_not_wait, scan))
     }
 }

@@ -3,6 +3,7 @@
 use crate::account::store_info;
 use crate::error::{Attempt, Failure};
 use crate::listing::{self, Scan};
+use crate::nowait;
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
@@ -472,7 +473,8 @@ impl ContainerStore for SqliteStore<Container> {
         filter: &ObjectFilter,
         visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
     ) -> Result<()> {
-        self.judged(self.scan_rows(range, filter, visit))
+        let scan = || self.scan_rows(range, filter, visit);
+        self.judged(nowait::step(self.must_not_wait, scan))
     }
 
     fn remove_objects(&mut self, remove: &RemoveObjects) -> Result<()> {

@@ -45,6 +45,8 @@ pub(crate) enum Failure {
     NotMounted,
     #[error("the journal is in mode {0:?} and cannot be changed")]
     Journal(String),
+    #[error("the read would have to wait")]
+    WouldWait,
     #[error(transparent)]
     Contract(#[from] Error),
 }
@@ -92,7 +94,7 @@ impl From<Failure> for Error {
             Failure::Os { source, .. } => {
                 Error::new(ErrorKind::from(&source), message).caused_by(source)
             }
-            Failure::LockTimeout { .. } | Failure::Replaced => {
+            Failure::LockTimeout { .. } | Failure::Replaced | Failure::WouldWait => {
                 Error::new(ErrorKind::Busy, message).with_outcome(NotApplied)
             }
             Failure::BadValue { .. } => Error::new(ErrorKind::InvalidInput, message),

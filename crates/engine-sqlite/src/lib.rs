@@ -27,6 +27,7 @@ mod error;
 mod listing;
 mod lock;
 mod migrate;
+mod nowait;
 mod options;
 mod path;
 mod peek;

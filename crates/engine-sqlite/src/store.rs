@@ -2,6 +2,7 @@
 
 use crate::connection;
 use crate::error::{Attempt, Failure};
+use crate::nowait;
 use crate::path::{FileId, StorePaths, file_id};
 use crate::pending::Pending;
 use crate::pickle::{Value, Writer};
@@ -68,6 +69,8 @@ pub struct SqliteStore<K> {
     pub(crate) access: Option<Access>,
     /// The highest row number before buffered records were merged for one reader only.
     pub(crate) peeked: Option<RowId>,
+    /// Whether the open transaction answers at once or not at all; see `nowait`.
+    pub(crate) must_not_wait: bool,
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
@@ -111,6 +114,7 @@ impl<K: Layout> SqliteStore<K> {
             group: String::new(),
             access: None,
             peeked: None,
+            must_not_wait: false,
             busy_timeout: None,
             durability,
             unsharded: None,
@@ -120,6 +124,9 @@ impl<K: Layout> SqliteStore<K> {
 
     /// The connection to the file that was found when the store was opened.
     pub(crate) fn conn(&self) -> Attempt<&Connection> {
+        if self.must_not_wait && !sqlite_nowait::must_not_wait() {
+            return Err(Failure::WouldWait);
+        }
         if let Some(conn) = self.conn.get() {
             return Ok(conn);
         }
@@ -128,6 +135,11 @@ impl<K: Layout> SqliteStore<K> {
             Some(_) => Err(Failure::Replaced),
             None => Err(Failure::Absent),
         }
+    }
+
+    /// Whether there is a connection already.
+    pub(crate) fn is_open(&self) -> bool {
+        self.conn.get().is_some()
     }
 
     /// The table of the facts.
@@ -384,6 +396,7 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
+        self.must_not_wait = false;
         if !options.skip_commits {
             // A reader for a client needs no row numbers; see `peek`.
             let for_client = access == Access::Read && options.stale_reads_ok;
@@ -410,14 +423,19 @@ impl<K: Layout> Store for SqliteStore<K> {
         self.judged(started)
     }
 
+    fn begin_without_waiting(&mut self) -> bool {
+        self.begin_at_once()
+    }
+
     fn commit(&mut self) -> Result<()> {
         if self.peeked.is_some() {
             let ended = self.end_peek();
             return self.judged(ended);
         }
         let wrote = self.is_writing();
-        let ended = self.end();
+        let ended = nowait::step(self.must_not_wait, || self.end());
         self.judged(ended)?;
+        self.must_not_wait = false;
         match wrote {
             // A file renamed over the store meanwhile may have been filled before this commit.
             true => self.require_current().map_err(unknown),
@@ -426,6 +444,7 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn rollback(&mut self) {
+        self.must_not_wait = false;
         if self.peeked.is_some()
             && let Err(failure) = self.end_peek()
         {
@@ -442,7 +461,7 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn facts(&mut self) -> Result<Facts> {
-        self.judged(K::facts(self))
+        self.judged(nowait::step(self.must_not_wait, || K::facts(self)))
     }
 
     fn update(&mut self, change: &StatChange) -> Result<()> {
