@@ -2,7 +2,8 @@
 
 use crate::error::{Attempt, Failure};
 use crate::listing::{self, Scan};
-use crate::overlay::Laid;
+use crate::nowait;
+use crate::overlay::{Laid, Overlay};
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
@@ -333,6 +334,26 @@ impl SqliteStore<Account> {
             }))
         })
     }
+
+    fn scan_overlaid(
+        &self,
+        overlay: &Overlay<ContainerRow>,
+        range: &NameRange,
+        visit: &mut dyn FnMut(ContainerRowRef<'_>) -> Step,
+    ) -> Attempt<()> {
+        let mut laid = Laid::new(overlay, range, |row| !row.deleted);
+        self.scan_live(range, &mut |row| {
+            if let Some(step) = laid.before(row.name, &mut |row| visit(listed(row))) {
+                return step;
+            }
+            match overlay.row(row.name, None) {
+                Some(_) => Step::Next,
+                None => laid.follow(visit(row)),
+            }
+        })?;
+        laid.rest(&mut |row| visit(listed(row)));
+        Ok(())
+    }
 }
 
 fn owned_row(row: &rusqlite::Row<'_>) -> Attempt<ContainerRow> {
@@ -390,21 +411,10 @@ impl AccountStore for SqliteStore<Account> {
         range: &NameRange,
         visit: &mut dyn FnMut(ContainerRowRef<'_>) -> Step,
     ) -> Result<()> {
-        let Some(overlay) = self.overlaid() else {
-            return self.judged(self.scan_live(range, visit));
+        let scan = || match self.overlaid() {
+            Some(overlay) => self.scan_overlaid(overlay, range, visit),
+            None => self.scan_live(range, visit),
         };
-        let mut laid = Laid::new(overlay, range, |row| !row.deleted);
-        let scanned = self.scan_live(range, &mut |row| {
-            if let Some(step) = laid.before(row.name, &mut |row| visit(listed(row))) {
-                return step;
-            }
-            match overlay.row(row.name, None) {
-                Some(_) => Step::Next,
-                None => laid.follow(visit(row)),
-            }
-        });
-        self.judged(scanned)?;
-        laid.rest(&mut |row| visit(listed(row)));
-        Ok(())
+        self.judged(nowait::step(self.must_not_wait, scan))
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn open(path: &Path, durability: Durability) -> Attempt<Option<(Conne
 
 fn connect(path: &Path, durability: Durability) -> Attempt<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let mut conn = Connection::open_with_flags(path, flags)?;
+    sqlite_nowait::prepare(&mut conn)?;
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     // Without this, a prepared statement whose parameters could matter to its plan is parsed and planned
     // again each time they change: most of what a seek costs.

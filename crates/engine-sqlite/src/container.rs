@@ -3,7 +3,8 @@
 use crate::account::store_info;
 use crate::error::{Attempt, Failure};
 use crate::listing::{self, Scan};
-use crate::overlay::Laid;
+use crate::nowait;
+use crate::overlay::{Laid, Overlay};
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
@@ -391,6 +392,28 @@ impl SqliteStore<Container> {
         })
     }
 
+    fn scan_overlaid(
+        &self,
+        overlay: &Overlay<ObjectRow>,
+        range: &NameRange,
+        filter: &ObjectFilter,
+        policy: Option<i64>,
+        visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
+    ) -> Attempt<()> {
+        let mut laid = Laid::new(overlay, range, |row| shows(filter, policy, row));
+        self.scan_rows(range, filter, policy, &mut |row| {
+            if let Some(step) = laid.before(row.name, &mut |row| visit(row.as_ref())) {
+                return step;
+            }
+            match overlay.row(row.name, Some(row.policy_index)) {
+                Some(_) => Step::Next,
+                None => laid.follow(visit(row)),
+            }
+        })?;
+        laid.rest(&mut |row| visit(row.as_ref()));
+        Ok(())
+    }
+
     fn remove(&mut self, remove: &RemoveObjects) -> Attempt<()> {
         let max_row = remove.max_row.map(|row| row.0);
         let mut conditions = vec!["deleted IN (0, 1)"];
@@ -526,23 +549,14 @@ impl ContainerStore for SqliteStore<Container> {
         if filter.since_row.is_some() {
             self.require_numbers()?;
         }
-        let policy = self.judged(self.policy_of(filter))?;
-        let Some(overlay) = self.overlaid() else {
-            return self.judged(self.scan_rows(range, filter, policy, visit));
+        let scan = || {
+            let policy = self.policy_of(filter)?;
+            match self.overlaid() {
+                Some(overlay) => self.scan_overlaid(overlay, range, filter, policy, visit),
+                None => self.scan_rows(range, filter, policy, visit),
+            }
         };
-        let mut laid = Laid::new(overlay, range, |row| shows(filter, policy, row));
-        let scanned = self.scan_rows(range, filter, policy, &mut |row| {
-            if let Some(step) = laid.before(row.name, &mut |row| visit(row.as_ref())) {
-                return step;
-            }
-            match overlay.row(row.name, Some(row.policy_index)) {
-                Some(_) => Step::Next,
-                None => laid.follow(visit(row)),
-            }
-        });
-        self.judged(scanned)?;
-        laid.rest(&mut |row| visit(row.as_ref()));
-        Ok(())
+        self.judged(nowait::step(self.must_not_wait, scan))
     }
 
     fn remove_objects(&mut self, remove: &RemoveObjects) -> Result<()> {

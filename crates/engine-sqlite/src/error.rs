@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     Absent,
     #[error("the device is not mounted")]
     NotMounted,
+    #[error("the read would have to wait")]
+    WouldWait,
     #[error(transparent)]
     Contract(#[from] Error),
 }
@@ -103,7 +105,7 @@ impl From<Failure> for Error {
             Failure::Os { source, .. } => {
                 Error::new(ErrorKind::from(&source), message).caused_by(source)
             }
-            Failure::LockTimeout { .. } | Failure::Replaced => {
+            Failure::LockTimeout { .. } | Failure::Replaced | Failure::WouldWait => {
                 Error::new(ErrorKind::Busy, message).with_outcome(NotApplied)
             }
             Failure::BadValue { .. } => Error::new(ErrorKind::InvalidInput, message),

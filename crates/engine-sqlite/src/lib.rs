@@ -28,6 +28,7 @@ mod error;
 mod listing;
 mod lock;
 mod migrate;
+mod nowait;
 mod options;
 mod overlay;
 mod path;

@@ -2,6 +2,7 @@
 
 use crate::connection;
 use crate::error::{Attempt, Failure};
+use crate::nowait;
 use crate::overlay::{self, Overlay};
 use crate::path::{FileId, StorePaths, file_id};
 use crate::pending::Pending;
@@ -85,6 +86,8 @@ pub struct SqliteStore<K: Layout> {
     pub(crate) counted: Option<Facts>,
     /// For whom the open transaction sees the overlay, when it does.
     pub(crate) overlaid_for: Option<BrokerOptions>,
+    /// Whether the open transaction answers at once or not at all; see `nowait`.
+    pub(crate) must_not_wait: bool,
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
@@ -130,6 +133,7 @@ impl<K: Layout> SqliteStore<K> {
             overlay: None,
             overlaid_for: None,
             counted: None,
+            must_not_wait: false,
             busy_timeout: None,
             durability,
             unsharded: None,
@@ -139,6 +143,9 @@ impl<K: Layout> SqliteStore<K> {
 
     /// The connection to the file that was found when the store was opened.
     pub(crate) fn conn(&self) -> Attempt<&Connection> {
+        if self.must_not_wait && !sqlite_nowait::must_not_wait() {
+            return Err(Failure::WouldWait);
+        }
         if let Some(conn) = self.conn.get() {
             return Ok(conn);
         }
@@ -147,6 +154,11 @@ impl<K: Layout> SqliteStore<K> {
             Some(_) => Err(Failure::Replaced),
             None => Err(Failure::Absent),
         }
+    }
+
+    /// Whether there is a connection already.
+    pub(crate) fn is_open(&self) -> bool {
+        self.conn.get().is_some()
     }
 
     /// The table of the facts.
@@ -423,6 +435,7 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
+        self.must_not_wait = false;
         let for_client = access == Access::Read && options.stale_reads_ok;
         if !for_client || options.skip_commits {
             return self.begin_merged(access, options);
@@ -438,10 +451,15 @@ impl<K: Layout> Store for SqliteStore<K> {
         }
     }
 
+    fn begin_without_waiting(&mut self) -> bool {
+        self.begin_at_once()
+    }
+
     fn commit(&mut self) -> Result<()> {
         let wrote = self.is_writing();
-        let ended = self.end();
+        let ended = nowait::step(self.must_not_wait, || self.end());
         self.judged(ended)?;
+        self.must_not_wait = false;
         match wrote {
             // A file renamed over the store meanwhile may have been filled before this commit.
             true => self.require_current().map_err(unknown),
@@ -450,6 +468,7 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn rollback(&mut self) {
+        self.must_not_wait = false;
         self.access = None;
         self.overlaid_for = None;
         self.counted = None;
@@ -466,7 +485,7 @@ impl<K: Layout> Store for SqliteStore<K> {
         self.judged(written)?;
         match self.overlaid() {
             Some(overlay) => Ok(overlay.facts().clone()),
-            None => self.judged(K::facts(self)),
+            None => self.judged(nowait::step(self.must_not_wait, || K::facts(self))),
         }
     }
 

@@ -1,0 +1,54 @@
+//! Reads that are answered at once, on the caller's thread, or not at all.
+//!
+//! ```text
+//! begin_without_waiting ─► the store is the one that is open, nothing is buffered ─► BEGIN ┐
+//! facts, scan, commit                                                                      ├─ each a `step`
+//! ```
+//!
+//! The mode belongs to the thread and a store may go from thread to thread between two calls, so a store only
+//! remembers that its transaction must not wait, and each call that may be part of such a read enters the mode and
+//! leaves it. A call that does not is refused: the connection is not to be had outside a step.
+
+use crate::error::{Attempt, Failure};
+use crate::store::{Layout, SqliteStore};
+use broker_runtime::sync::{Access, Store};
+use std::time::Duration;
+
+/// What one step may cost, in about microseconds. A listing of 200 rows costs up to 700 when none of its pages is
+/// in the connection's own memory.
+const EFFORT: u32 = 1000;
+
+#[expect(private_bounds, reason = "the kinds of stores are closed")]
+impl<K: Layout> SqliteStore<K> {
+    /// Begins a read that does not wait; false, without a transaction, when it would have to.
+    pub(crate) fn begin_at_once(&mut self) -> bool {
+        let begun = self.try_at_once();
+        if !matches!(begun, Ok(true)) {
+            self.rollback();
+        }
+        matches!(begun, Ok(true))
+    }
+
+    fn try_at_once(&mut self) -> broker_api::Result<bool> {
+        // What is asked for here are names that were looked up when the store was opened.
+        if !self.is_open() || !self.is_current()? || self.pending.size()? > 0 {
+            return Ok(false);
+        }
+        self.wait_up_to(Duration::ZERO)?;
+        self.must_not_wait = true;
+        step(true, || self.start(Access::Read))?;
+        Ok(true)
+    }
+}
+
+/// Runs one step of a transaction. When that must not wait, every failure says only that: whoever may wait finds
+/// out whether the store is damaged.
+pub(crate) fn step<T>(must_not_wait: bool, work: impl FnOnce() -> Attempt<T>) -> Attempt<T> {
+    if !must_not_wait {
+        return work();
+    }
+    match sqlite_nowait::without_waiting(EFFORT, work) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(_)) | Err(sqlite_nowait::WouldWait) => Err(Failure::WouldWait),
+    }
+}
