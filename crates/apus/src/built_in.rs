@@ -94,6 +94,7 @@ fn rocksdb() -> EngineEntry {
         durability: &[Process, Disk],
         claims: CLAIMS,
         settings: SETTINGS,
+        one_pass: &[("block_cache_mb", "32"), ("write_buffer_mb", "64")],
         on_device: OnDevice::Folders(&["apus-rocksdb"]),
         report: reports::of("rocksdb"),
         dump: Some(|setup, wanted, visit| {
@@ -122,6 +123,7 @@ fn sled() -> EngineEntry {
         durability: &[Process],
         claims: CLAIMS,
         settings: SETTINGS,
+        one_pass: &[("cache_capacity_mb", "8")],
         on_device: OnDevice::Folders(&["apus-sled"]),
         report: reports::of("sled"),
         dump: Some(|setup, wanted, visit| {

@@ -96,6 +96,9 @@ pub struct EngineEntry {
     pub claims: &'static [Level],
     /// The settings of its section, `[engine:NAME]`.
     pub settings: &'static [Setting],
+    /// Settings for whoever touches every row once, as a conversion does, where the configuration gives
+    /// none: caches that would only take memory then.
+    pub one_pass: &'static [(&'static str, &'static str)],
     /// What it keeps in a device's folder.
     pub on_device: OnDevice,
     /// Its report of the conformance suite, as JSON, if it comes with one.
@@ -115,6 +118,7 @@ impl EngineEntry {
             durability: &[Durability::Process],
             claims: &[],
             settings: &[],
+            one_pass: &[],
             on_device: OnDevice::Nothing,
             report: None,
             open,

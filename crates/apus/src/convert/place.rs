@@ -46,6 +46,10 @@ impl Place {
             setup.mount_check = conf.mount_check;
             setup.settings = conf.engines.settings_of(name);
         }
+        for (setting, value) in registry.find(name)?.one_pass {
+            let given = setup.settings.entry((*setting).to_owned());
+            given.or_insert_with(|| (*value).to_owned());
+        }
         Ok(registry.open(name, &setup)?)
     }
 }
