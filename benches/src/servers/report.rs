@@ -58,6 +58,29 @@ impl Line {
         self.measured.iter().find(|one| one.subject == subject)
     }
 
+    /// A rate with its 99th percentile, its ratio to stock Swift with the range over the rounds, and the memory
+    /// where that is asked for.
+    fn cell(&self, one: &Measured) -> String {
+        let figures = Figures::median(&one.runs);
+        let digits = if figures.rate < 100.0 { 1 } else { 0 };
+        let mut cell = format!("{:.digits$}/s, p99 {:.1} ms", figures.rate, figures.p99_ms);
+        if !["stock", "bare"].contains(&one.subject.as_str())
+            && let Some(stock) = self.of("stock")
+        {
+            let ratio = ratio(one, stock);
+            // Writing to a string does not fail, here and below.
+            let _ = write!(
+                cell,
+                "; **{:.1}×** ({:.1}–{:.1})",
+                ratio.median, ratio.least, ratio.greatest
+            );
+        }
+        if let Some(memory) = one.memory_mib.filter(|_| self.workload.memory) {
+            let _ = write!(cell, "; {memory} MiB");
+        }
+        cell
+    }
+
     fn as_json(&self) -> Value {
         let subject = |one: &Measured| {
             let mut figures = json!({
@@ -161,7 +184,7 @@ impl Report {
             let _ = write!(text, "| {} |", line.workload.name);
             for subject in &subjects {
                 let _ = match line.of(subject) {
-                    Some(one) => write!(text, " {} |", cell(one, line.of("stock"))),
+                    Some(one) => write!(text, " {} |", line.cell(one)),
                     None => write!(text, " |"),
                 };
             }
@@ -216,20 +239,4 @@ impl Report {
             "workloads": lines.collect::<Vec<_>>(),
         })
     }
-}
-
-/// A rate with its 99th percentile and its ratio to stock Swift with the range over the rounds.
-fn cell(one: &Measured, stock: Option<&Measured>) -> String {
-    let figures = Figures::median(&one.runs);
-    let digits = if figures.rate < 100.0 { 1 } else { 0 };
-    let mut cell = format!("{:.digits$}/s, p99 {:.1} ms", figures.rate, figures.p99_ms);
-    if let Some(stock) = stock.filter(|_| one.subject != "stock" && one.subject != "bare") {
-        let ratio = ratio(one, stock);
-        let _ = write!(
-            cell,
-            "; **{:.1}×** ({:.1}–{:.1})",
-            ratio.median, ratio.least, ratio.greatest
-        );
-    }
-    cell
 }

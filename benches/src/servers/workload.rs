@@ -22,6 +22,8 @@ pub(crate) struct Workload {
     pub(crate) writes: bool,
     /// Whether its latencies are looked at under an open load as well.
     pub(crate) open: bool,
+    /// Whether the memory that the server takes is a part of the answer.
+    pub(crate) memory: bool,
 }
 
 impl Workload {
@@ -40,6 +42,7 @@ const READ: Workload = Workload {
     steps: 1,
     writes: false,
     open: false,
+    memory: false,
 };
 
 const WRITE: Workload = Workload {
@@ -112,6 +115,20 @@ pub(crate) const ALL: &[Workload] = &[
             end(out, b"");
             answers(204).to_head()
         },
+        ..READ
+    },
+    Workload {
+        name: "container HEAD, 10,000 containers, 128 connections",
+        question: "The same when most stores are not open, and what memory many open ones take.",
+        connections: 128,
+        prepare: |c, _| (0..MANY).try_for_each(|i| make(c, &format!("/sda1/1/a/of-many-{i}"))),
+        script: |out, s| {
+            let container = (s.turn * 128 + s.connection as u64).wrapping_mul(7919) % MANY;
+            start(out, "HEAD", &format!("/sda1/1/a/of-many-{container}"));
+            end(out, b"");
+            answers(204).to_head()
+        },
+        memory: true,
         ..READ
     },
     Workload {
@@ -274,6 +291,7 @@ pub(crate) const ALL: &[Workload] = &[
 ];
 
 const CONTAINERS: u64 = 1000;
+const MANY: u64 = 10_000;
 
 /// The container that several workloads read.
 const LARGE: &str = "/sda1/1/a/large";

@@ -12,7 +12,7 @@ use std::mem::discriminant;
 use std::ops::Bound;
 
 /// Stepping over so many rows costs about as much as one seek.
-const ROWS_FOR_A_SEEK: usize = 2;
+const ROWS_FOR_A_SEEK: usize = 1;
 
 /// What a scan shows.
 #[derive(Debug, Clone, Copy)]
