@@ -357,3 +357,23 @@ async fn who_asks_for_row_numbers_commits() {
     assert_eq!(client.object_page(&since).await.unwrap().len(), 1);
     assert_eq!(state(&pending).0, 0);
 }
+
+/// A failure would mean that a reader shows what it knew before it committed something itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn overlay_is_made_again_after_a_commit_of_its_own_connection() {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    let client = bench
+        .engine
+        .container(&container_at("c"), &BrokerOptions::for_reading());
+    broker.put_object(object("a", 5)).await.unwrap();
+    assert_eq!(client.get_info().await.unwrap().object_count(), 1);
+    for record in [object("a", 5), ObjectRecord::delete("a", at(6))] {
+        broker.put_object(record).await.unwrap();
+        let committed = client.items_since(RowId::NONE, 10, RowFilter::All).await;
+        assert_eq!(committed.unwrap().len(), 1);
+    }
+    // The pending file is again as it was for the first reader.
+    broker.put_object(object("a", 5)).await.unwrap();
+    assert_eq!(client.get_info().await.unwrap().object_count(), 0);
+}
