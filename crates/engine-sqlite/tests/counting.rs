@@ -3,8 +3,13 @@
 
 mod common;
 
-use broker_api::{ContainerBrokerExt, ContainerInfo, MergeOptions, ObjectRecord, ReclaimAge};
+use broker_api::{
+    BrokerOptions, ContainerBrokerExt, ContainerInfo, Facts, MergeOptions, ObjectRecord, ReclaimAge,
+};
+use broker_runtime::ops;
+use broker_runtime::sync::{Access, Store, SyncEngine};
 use common::*;
+use engine_sqlite::{SqliteEngine, SqliteOptions};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -59,10 +64,16 @@ async fn rows_of_one_name_are_counted_anew_when_they_are_replaced() {
     let bench = Bench::new();
     let broker = bench.new_container("c").await;
     merge(&*broker, vec![object("a", 5), object("b", 5)]).await;
+    let hash = broker.get_info().await.unwrap().store.hash;
+    let hash = hash.toggled("a", "0000000004.00000");
     by_hand(
         &bench,
-        "INSERT INTO object (name, created_at, size, content_type, etag) VALUES
-            ('a', '0000000004.00000', 7, 't', 'e');",
+        &format!(
+            "INSERT INTO object (name, created_at, size, content_type, etag) VALUES
+                ('a', '0000000004.00000', 7, 't', 'e');
+            UPDATE policy_stat SET object_count = object_count + 1, bytes_used = bytes_used + 7;
+            UPDATE container_info SET hash = '{hash}';"
+        ),
     );
     merge(&*broker, vec![object("a", 6)]).await;
     let expected = counted(vec![object("b", 5), object("a", 6)]).await;
@@ -95,4 +106,29 @@ async fn tombstone_that_cannot_be_read_is_reclaimed_and_counted() {
     merge(&*broker, vec![object("d", 5)]).await;
     let expected = counted(vec![object("c", 5), object("d", 5)]).await;
     assert_counts(&broker.get_info().await.unwrap(), &expected);
+}
+
+/// A failure would mean that a transaction does not see what it has written itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn transaction_sees_its_own_counts() {
+    let bench = Bench::new();
+    bench.new_container("c").await;
+    let options = SqliteOptions::new(bench.devices()).with_mount_check(false);
+    let engine = SqliteEngine::new(options);
+    let mut store = engine.open_container(&container_at("c")).unwrap().unwrap();
+    let waiting = BrokerOptions::default();
+    store.begin(Access::Write, &waiting).unwrap();
+    for (name, count) in [("a", 1), ("b", 2)] {
+        ops::merge_objects(&mut store, &[object(name, 5)], None).unwrap();
+        let Facts::Container(info) = store.facts().unwrap() else {
+            panic!("a container")
+        };
+        assert_eq!(info.object_count(), count);
+    }
+    store.rollback();
+    store.begin(Access::Write, &waiting).unwrap();
+    ops::merge_objects(&mut store, &[object("c", 5)], None).unwrap();
+    store.commit().unwrap();
+    let info = bench.container("c").get_info().await.unwrap();
+    assert_counts(&info, &counted(vec![object("c", 5)]).await);
 }

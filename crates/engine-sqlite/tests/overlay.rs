@@ -166,6 +166,8 @@ prop_compose! {
         deleted in proptest::bool::weighted(0.3),
         policy in 0i64..2,
         size in 0i64..9,
+        content_type in proptest::sample::select(vec!["a/b", "a/b; c", "a/b;c ;swift_bytes=1;d=e"]),
+        ctype in proptest::option::of(5u64..12),
     ) -> ObjectRecord {
         let mut record = match deleted {
             true => ObjectRecord::delete(&name, at(seconds)),
@@ -173,6 +175,8 @@ prop_compose! {
         };
         record.policy_index = PolicyIndex(policy);
         record.size = size;
+        record.content_type = content_type.into();
+        record.ctype_timestamp = ctype.map(at);
         record
     }
 }
@@ -395,4 +399,26 @@ async fn overlay_is_made_again_after_a_commit_of_others() {
         (info.store.status.as_str(), info.object_count()),
         ("theirs", 1)
     );
+}
+
+/// A failure would mean that a reader shows records that were merged, dropped or replaced since.
+#[tokio::test(flavor = "multi_thread")]
+async fn overlay_is_made_again_when_other_records_wait() {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    let client = bench
+        .engine
+        .container(&container_at("c"), &BrokerOptions::for_reading());
+    broker.put_object(object("a", 5)).await.unwrap();
+    assert_eq!(
+        client.object_page(&all_names()).await.unwrap()[0].name(),
+        "a"
+    );
+    let elsewhere = bench.new_container("d").await;
+    elsewhere.put_object(object("b", 5)).await.unwrap();
+    let others = fs::read(bench.pending_of(&container_at("d"))).unwrap();
+    fs::write(bench.pending_of(&container_at("c")), others).unwrap();
+    let page = client.object_page(&all_names()).await.unwrap();
+    let names: Vec<_> = page.iter().map(ObjectEntry::name).collect();
+    assert_eq!(names, ["b"]);
 }
