@@ -125,6 +125,7 @@ async fn transaction_sees_its_own_counts() {
         };
         assert_eq!(info.object_count(), count);
     }
+    ops::merge_objects(&mut store, &[object("never", 5)], None).unwrap();
     store.rollback();
     store.begin(Access::Write, &waiting).unwrap();
     ops::merge_objects(&mut store, &[object("c", 5)], None).unwrap();
