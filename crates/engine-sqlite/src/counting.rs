@@ -75,7 +75,7 @@ impl<K: Layout> SqliteStore<K> {
             return Ok(());
         }
         let mut tally = Tally::of(facts);
-        K::tally(self, &mut tally).map_err(Failure::as_corrupt)?;
+        K::tally(self, &mut tally).map_err(Failure::into_corrupt)?;
         self.counted = Some(tally.facts().clone());
         Ok(())
     }

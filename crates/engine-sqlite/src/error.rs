@@ -60,7 +60,7 @@ impl Failure {
 
     /// The same, when it is too late to leave everything as it was: a value that cannot be read then
     /// condemns the store.
-    pub(crate) fn as_corrupt(self) -> Self {
+    pub(crate) fn into_corrupt(self) -> Self {
         use broker_api::Outcome::NotApplied;
         match self {
             Failure::BadValue { .. } => {
