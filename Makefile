@@ -116,6 +116,7 @@ bench: build setup-swift
 	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \
 		$(BIN)/engine-bench --json $(CARGO_TARGET_DIR)/bench-brokers.json --document docs/performance.md brokers
 	$(BIN)/engine-bench --json $(CARGO_TARGET_DIR)/bench-growth.json --document docs/performance.md growth
+	$(CARGO_ALL) bench --workspace $(FEATURES) --bench rules
 
 bench-quick: build setup-swift
 	APUS_SWIFT_ENV="$$(python3 tests/swift/python_env.py)" \

@@ -31,7 +31,11 @@ const PUT_ANY: &str = "PUT into any container, 16 at a time: µs each";
 const HEAD_ANY: &str = "HEAD of any container: µs";
 const OF_STORES: [&str; 3] = [PUT_ANY, HEAD_ANY, MEMORY];
 
-type Costs = BTreeMap<&'static str, f64>;
+type Costs = BTreeMap<String, f64>;
+
+/// The key of a size and of its costs in JSON.
+const SIZE: &str = "size";
+const COSTS: &str = "costs";
 
 /// Costs of engines at each size.
 #[derive(Debug)]
@@ -107,7 +111,24 @@ impl Growth {
         Ok(())
     }
 
-    /// A table: a line for each question and engine, a column for each size.
+    /// Takes over what another process has measured of an engine and written as JSON.
+    pub(crate) fn take(
+        &mut self,
+        engine: &str,
+        figures: &serde_json::Value,
+    ) -> Result<(), Failure> {
+        let points = figures[engine].as_array().ok_or("no figures")?;
+        let point = |point: &serde_json::Value| {
+            let size = point[SIZE].as_u64().ok_or("no size")?;
+            let costs: Costs = serde_json::from_value(point[COSTS].clone())?;
+            Ok::<_, Failure>((usize::try_from(size)?, costs))
+        };
+        let points = points.iter().map(point).collect::<Result<_, _>>()?;
+        self.measured.push((engine.to_owned(), points));
+        Ok(())
+    }
+
+    /// A table: a line for each question and engine, a column for each size, and the last beside the first.
     pub(crate) fn markdown(&self) -> String {
         let points = self.measured.iter().flat_map(|(_, points)| points);
         let sizes: std::collections::BTreeSet<usize> = points.map(|(size, _)| *size).collect();
@@ -116,20 +137,28 @@ impl Growth {
         sizes.iter().for_each(|size| {
             let _ = write!(text, " {size} |");
         });
-        let _ = writeln!(text, "\n|---|---|{}", "---|".repeat(sizes.len()));
+        let _ = writeln!(
+            text,
+            " last beside first |\n|---|---|{}---|",
+            "---|".repeat(sizes.len())
+        );
         for question in self.questions {
             for (engine, points) in &self.measured {
                 let _ = write!(text, "| {question} | {engine} |");
                 for size in &sizes {
                     let point = points.iter().find(|(at, _)| at == size);
-                    let cost = point.and_then(|(_, costs)| costs.get(question));
+                    let cost = point.and_then(|(_, costs)| costs.get(*question));
                     let _ = match cost {
                         Some(cost) if *cost < 100.0 => write!(text, " {cost:.1} |"),
                         Some(cost) => write!(text, " {cost:.0} |"),
                         None => write!(text, " |"),
                     };
                 }
-                text.push('\n');
+                let mut costs = points.iter().filter_map(|(_, costs)| costs.get(*question));
+                let _ = match (costs.next(), costs.next_back()) {
+                    (Some(first), Some(last)) => writeln!(text, " {:.2} |", last / first),
+                    _ => writeln!(text, " |"),
+                };
             }
         }
         text
@@ -140,7 +169,7 @@ impl Growth {
         let panel = |question: &&'static str| {
             let curve = |(engine, points): &(String, Vec<(usize, Costs)>)| {
                 let cost = |(size, costs): &(usize, Costs)| {
-                    let cost = costs.get(question).filter(|cost| **cost > 0.0)?;
+                    let cost = costs.get(*question).filter(|cost| **cost > 0.0)?;
                     Some((*size as f64, *cost))
                 };
                 Curve {
@@ -160,8 +189,7 @@ impl Growth {
     pub(crate) fn as_json(&self) -> serde_json::Value {
         let engines = self.measured.iter().map(|(engine, points)| {
             let points = points.iter();
-            let points =
-                points.map(|(size, costs)| serde_json::json!({"size": size, "costs": costs}));
+            let points = points.map(|(size, costs)| serde_json::json!({SIZE: size, COSTS: costs}));
             (engine.clone(), points.collect::<Vec<_>>().into())
         });
         engines.collect::<serde_json::Map<_, _>>().into()
@@ -214,7 +242,7 @@ async fn rows_cost(container: &Arc<dyn ContainerBroker>, size: usize) -> Result<
         container.info().await?.ok_or("no container")?;
         times.push(begin.elapsed());
     }
-    costs.insert(HEAD, micros(std::mem::take(&mut times)));
+    costs.insert(HEAD.into(), micros(std::mem::take(&mut times)));
     let middle = put_numbered(size / 2 + 500, 2).name;
     for (question, limit, turns) in [(PAGE_100, 100, 200), (PAGE_10000, 10_000, 10)] {
         let mut query = ListObjects::new(ListingQuery::new(limit));
@@ -224,7 +252,7 @@ async fn rows_cost(container: &Arc<dyn ContainerBroker>, size: usize) -> Result<
             container.object_page(&query).await?;
             times.push(begin.elapsed());
         }
-        costs.insert(question, micros(std::mem::take(&mut times)));
+        costs.insert(question.into(), micros(std::mem::take(&mut times)));
     }
     let mut query = ListObjects::new(ListingQuery::new(100));
     query.names.prefix = "photos/2024/".into();
@@ -234,18 +262,18 @@ async fn rows_cost(container: &Arc<dyn ContainerBroker>, size: usize) -> Result<
         container.object_page(&query).await?;
         times.push(begin.elapsed());
     }
-    costs.insert(SUBDIRS, micros(std::mem::take(&mut times)));
+    costs.insert(SUBDIRS.into(), micros(std::mem::take(&mut times)));
     for _ in 0..50 {
         let begin = Instant::now();
         let rows = container.items_since(RowId(size as i64 / 2), 1000, RowFilter::All);
         rows.await?;
         times.push(begin.elapsed());
     }
-    costs.insert(SINCE, micros(times));
-    costs.insert(MEMORY, memory::of_this_process().0 as f64);
+    costs.insert(SINCE.into(), micros(times));
+    costs.insert(MEMORY.into(), memory::of_this_process().0 as f64);
     // Last, since it adds rows.
     let written = Arc::clone(container);
-    costs.insert(PUT, put_cost(move |_| Arc::clone(&written)).await?);
+    costs.insert(PUT.into(), put_cost(move |_| Arc::clone(&written)).await?);
     Ok(costs)
 }
 
@@ -261,7 +289,7 @@ async fn stores_cost(engine: &Arc<dyn Engine>, size: usize) -> Result<Costs, Fai
     let shared = Arc::clone(engine);
     let fallback = any(engine, 0).ok_or("no location")?;
     let chosen = move |number| any(&shared, number).unwrap_or_else(|| Arc::clone(&fallback));
-    costs.insert(PUT_ANY, put_cost(chosen).await?);
+    costs.insert(PUT_ANY.into(), put_cost(chosen).await?);
     let mut times = Vec::new();
     for number in 0..2000 {
         let container = any(engine, number).ok_or("no location")?;
@@ -269,7 +297,7 @@ async fn stores_cost(engine: &Arc<dyn Engine>, size: usize) -> Result<Costs, Fai
         container.info().await?.ok_or("no container")?;
         times.push(begin.elapsed());
     }
-    costs.insert(HEAD_ANY, micros(times));
-    costs.insert(MEMORY, memory::of_this_process().0 as f64);
+    costs.insert(HEAD_ANY.into(), micros(times));
+    costs.insert(MEMORY.into(), memory::of_this_process().0 as f64);
     Ok(costs)
 }

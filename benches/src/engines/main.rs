@@ -23,7 +23,7 @@ use broker_bench::{document, plot};
 use clap::{Parser, Subcommand};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 /// Measures engines on a folder of this machine.
 #[derive(Debug, Parser)]
@@ -130,7 +130,7 @@ fn run(args: &Args) -> Result<(), Failure> {
             sled_rows,
         } => {
             let (mut of_rows, mut of_stores) = (growth::of_rows(), growth::of_stores());
-            for engine in &args.engines {
+            if let [engine] = &args.engines[..] {
                 let most = if engine == "sled" {
                     *sled_rows
                 } else {
@@ -141,6 +141,13 @@ fn run(args: &Args) -> Result<(), Failure> {
                 runtime.block_on(of_rows.measure_rows(engine, &mut bench, &sizes))?;
                 bench = args.bench(engine)?;
                 runtime.block_on(of_stores.measure_stores(engine, &mut bench, stores))?;
+            } else {
+                // The memory of each is that of a process of its own.
+                for engine in &args.engines {
+                    let figures = args.grow_alone(engine, rows, stores, *sled_rows)?;
+                    of_rows.take(engine, &figures["rows"])?;
+                    of_stores.take(engine, &figures["containers"])?;
+                }
             }
             if let Some(document) = &args.document {
                 plot::curves(
@@ -178,6 +185,34 @@ fn run(args: &Args) -> Result<(), Failure> {
 impl Args {
     fn bench(&self, engine: &str) -> Result<Bench, Failure> {
         Bench::new(engine, &self.settings, &self.folder)
+    }
+
+    /// Measures the growth of one engine in another process.
+    fn grow_alone(
+        &self,
+        engine: &str,
+        rows: &[usize],
+        stores: &[NonZeroUsize],
+        sled_rows: usize,
+    ) -> Result<serde_json::Value, Failure> {
+        let folder = tempfile::tempdir_in(&self.folder)?;
+        let figures = folder.path().join("figures.json");
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["growth", "--engine", engine, "--folder"]);
+        command.arg(folder.path()).arg("--json").arg(&figures);
+        command.args(["--sled-rows", &sled_rows.to_string()]);
+        let mut give = |option: &str, values: Vec<String>| {
+            for value in values {
+                command.args([option, &value]);
+            }
+        };
+        give("--set", self.settings.clone());
+        give("--rows", rows.iter().map(ToString::to_string).collect());
+        give("--stores", stores.iter().map(ToString::to_string).collect());
+        match command.stdout(Stdio::null()).status()?.success() {
+            true => Ok(serde_json::from_slice(&std::fs::read(&figures)?)?),
+            false => Err(format!("{engine} was not measured").into()),
+        }
     }
 
     /// Shows a table, and writes it where that is wanted.

@@ -10,7 +10,7 @@
 //! every time. Instead the records stay buffered until there are many, or somebody needs the row
 //! numbers that only a commit gives.
 
-use crate::error::Attempt;
+use crate::error::{Attempt, Failure};
 use crate::listing::is_within;
 use crate::pending::Pending;
 use crate::store::{Layout, SqliteStore};
@@ -220,7 +220,11 @@ impl<K: Layout> SqliteStore<K> {
         }
         let overlay = match kept {
             Some(overlay) => overlay,
-            None => Overlay::new(version, self.judged(K::facts(self))?),
+            None => match K::facts(self) {
+                Ok(facts) => Overlay::new(version, facts),
+                Err(Failure::BadValue { .. }) => return Ok(false),
+                facts => Overlay::new(version, self.judged(facts)?),
+            },
         };
         self.overlay = Some(overlay);
         self.overlaid_for = Some(*options);
