@@ -11,7 +11,8 @@
 
 use crate::options::{Compaction, Compression, RocksdbOptions};
 use rocksdb::{
-    BlockBasedOptions, Cache, DBCompactionStyle, DBCompressionType, Options, WriteBufferManager,
+    BlockBasedOptions, BlockBasedTablePinningTier, Cache, DBCompactionStyle, DBCompressionType,
+    Options, WriteBufferManager,
 };
 
 const MIB: u64 = 1 << 20;
@@ -54,12 +55,14 @@ fn count(number: u64) -> usize {
 }
 
 fn memory(options: &mut Options, wanted: &RocksdbOptions) {
-    let cache = Cache::new_lru_cache(megabytes(wanted.block_cache_mb));
+    // Not in shards, as an LRU cache is: the filter of a large table takes much of a shard, drives out the next
+    // one, and each look-up then reads and checks megabytes.
+    let cache = Cache::new_hyper_clock_cache(megabytes(wanted.block_cache_mb), 0);
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&cache);
-    // Indexes and filters of large databases would otherwise be in memory without a bound.
+    // Indexes and filters count in the cache and stay there, for the same reason: rows give way to them.
     table.set_cache_index_and_filter_blocks(true);
-    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_unpartitioned_pinning_tier(BlockBasedTablePinningTier::All);
     if wanted.bloom_bits > 0 {
         // Two of three keys that a merge of new names asks for are not there.
         table.set_bloom_filter(wanted.bloom_bits as f64, false);
