@@ -228,6 +228,8 @@ def compare(before, after):
 
 def main():
     options = parse()
+    if options.data:
+        options.data.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="apus-convert-", dir=options.data))
     journey = Journey(options, folder)
     try:
