@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A tombstone counts as no container or object, but what it says about sizes is added. A row that is
-//! taken out counts with the other sign, and the hash is its own inverse.
+//! taken out counts with the other sign, and the hash is its own inverse. A policy without statistics gets
+//! them from a row that is added, not from one that is taken out.
 
 use crate::info::{AccountInfo, AccountPolicyStat, ContainerInfo, Facts, PolicyStat};
 use crate::record::{ContainerRow, ObjectRowRef, PolicyIndex};
@@ -17,10 +18,18 @@ impl ContainerInfo {
     /// Adds a row to hash and statistics, or with `sign` -1 takes it out of them.
     pub fn count(&mut self, row: &ObjectRowRef<'_>, sign: i64) {
         self.store.hash = self.store.hash.toggled(row.name, row.created_at);
+        if sign < 0 && !self.has_policy_stat(row.policy_index) {
+            return;
+        }
         let stat = self.policy_stat_mut(row.policy_index);
         stat.object_count += sign * i64::from(!row.deleted);
         let bytes = sign.saturating_mul(row.size);
         stat.bytes_used = stat.bytes_used.saturating_add(bytes);
+    }
+
+    fn has_policy_stat(&self, index: PolicyIndex) -> bool {
+        let stats = &self.policy_stats;
+        stats.iter().any(|stat| stat.policy_index == index)
     }
 
     /// The counters of a policy, made when there are none.
@@ -52,10 +61,18 @@ impl AccountInfo {
         self.container_count += containers;
         self.object_count = self.object_count.saturating_add(objects);
         self.bytes_used = self.bytes_used.saturating_add(bytes);
+        if sign < 0 && !self.has_policy_stat(row.policy_index) {
+            return;
+        }
         let stat = self.policy_stat_mut(row.policy_index);
         stat.container_count = stat.container_count.map(|count| count + containers);
         stat.object_count = stat.object_count.saturating_add(objects);
         stat.bytes_used = stat.bytes_used.saturating_add(bytes);
+    }
+
+    fn has_policy_stat(&self, index: PolicyIndex) -> bool {
+        let stats = &self.policy_stats;
+        stats.iter().any(|stat| stat.policy_index == index)
     }
 
     fn policy_stat_mut(&mut self, index: PolicyIndex) -> &mut AccountPolicyStat {

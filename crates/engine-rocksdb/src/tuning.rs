@@ -55,8 +55,8 @@ fn count(number: u64) -> usize {
 }
 
 fn memory(options: &mut Options, wanted: &RocksdbOptions) {
-    // Not in shards, as an LRU cache is: the filter of a large table takes much of a shard, drives out the next
-    // one, and each look-up then reads and checks megabytes.
+    // Its shards are of 32 MiB and more. In one of the small shards of an LRU cache the filter of a large table drives
+    // out the next one, and each look-up then reads and checks megabytes.
     let cache = Cache::new_hyper_clock_cache(megabytes(wanted.block_cache_mb), 0);
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&cache);

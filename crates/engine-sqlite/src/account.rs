@@ -1,4 +1,4 @@
-//! Accounts: the table of containers, with totals and statistics that triggers keep.
+//! Accounts: the table of containers, with totals and statistics.
 
 use crate::error::{Attempt, Failure};
 use crate::listing::{self, Scan};
@@ -273,11 +273,7 @@ impl SqliteStore<Account> {
         self.ready_to_count()?;
         if let Some(old) = old {
             // By name, as Swift does, should a file hold two rows of one name.
-            let removed = self.change(
-                "DELETE FROM container WHERE deleted IN (0, 1) AND name = ?",
-                &[&new.name],
-            )?;
-            self.count_replaced(old, removed)?;
+            self.remove_row(old, "deleted IN (0, 1) AND name = ?", &[&new.name])?;
         }
         let mut insert = self.conn()?.prepare_cached(
             "INSERT INTO container (name, put_timestamp, delete_timestamp, object_count,

@@ -1,4 +1,4 @@
-//! Containers: the table of objects, with statistics and a hash that triggers keep.
+//! Containers: the table of objects, with statistics and a hash.
 
 use crate::account::store_info;
 use crate::error::{Attempt, Failure};
@@ -302,12 +302,11 @@ impl SqliteStore<Container> {
         self.ready_to_count()?;
         if let Some(old) = old {
             // By name, as Swift does, should a file hold two rows of one name.
-            let removed = self.change(
-                "DELETE FROM object
-                WHERE deleted IN (0, 1) AND name = ?1 AND storage_policy_index = ?2",
+            self.remove_row(
+                old,
+                "deleted IN (0, 1) AND name = ?1 AND storage_policy_index = ?2",
                 &[&new.name, &new.policy_index.0],
             )?;
-            self.count_replaced(old, removed)?;
         }
         let mut insert = self.conn()?.prepare_cached(
             "INSERT INTO object (name, created_at, size, content_type, etag, deleted,

@@ -10,7 +10,7 @@ use crate::error::{Attempt, Failure};
 use crate::overlay::Row;
 use crate::schema::Schema;
 use crate::store::{Layout, SqliteStore};
-use broker_api::{Facts, Tally};
+use broker_api::Facts;
 use rusqlite::ToSql;
 use rusqlite::config::DbConfig;
 
@@ -64,28 +64,30 @@ impl<K: Layout> SqliteStore<K> {
         }
     }
 
-    /// Counts the removal of a row. A file may hold others of its name, which went with it: then all
-    /// rows are counted anew.
-    pub(crate) fn count_replaced(&mut self, row: &K::Row, removed: usize) -> Attempt<()> {
-        let Some(facts) = &mut self.counted else {
-            return Ok(());
-        };
-        if removed == 1 {
-            row.count(facts, -1);
-            return Ok(());
+    /// Removes a row, and others that meet the condition: a file may hold two rows of one name.
+    pub(crate) fn remove_row(
+        &mut self,
+        row: &K::Row,
+        condition: &str,
+        values: &[&dyn ToSql],
+    ) -> Attempt<()> {
+        if self.counted.is_some() {
+            let sql = format!("DELETE FROM {} WHERE ROWID = ?", K::ROWS);
+            let removed = self.change(&sql, &[&row.row_id().0])?;
+            if let Some(facts) = self.counted.as_mut().filter(|_| removed == 1) {
+                row.count(facts, -1);
+            }
         }
-        let mut tally = Tally::of(facts);
-        K::tally(self, &mut tally).map_err(Failure::into_corrupt)?;
-        self.counted = Some(tally.facts().clone());
-        Ok(())
+        self.remove_rows(condition, values).map(drop)
     }
 
     /// Removes the rows of a condition, each looked at first, and says how many they were.
     pub(crate) fn remove_rows(&mut self, condition: &str, values: &[&dyn ToSql]) -> Attempt<usize> {
         self.ready_to_count()?;
-        if let Some(facts) = self.counted.clone() {
-            match self.without_rows(facts, condition, values) {
-                Ok(facts) => self.counted = Some(facts),
+        if let Some(mut facts) = self.counted.clone() {
+            match self.without_rows(&mut facts, condition, values) {
+                Ok(0) => return Ok(0),
+                Ok(_) => self.counted = Some(facts),
                 // Triggers can count a row that cannot be read.
                 Err(Failure::BadValue { .. }) => {
                     self.write_counts()?;
@@ -98,18 +100,21 @@ impl<K: Layout> SqliteStore<K> {
         self.change(&sql, values)
     }
 
+    /// Takes the rows of a condition out of the facts, and says how many they are.
     fn without_rows(
         &self,
-        mut facts: Facts,
+        facts: &mut Facts,
         condition: &str,
         values: &[&dyn ToSql],
-    ) -> Attempt<Facts> {
+    ) -> Attempt<usize> {
         let sql = format!("SELECT {} FROM {} WHERE {condition}", K::COLUMNS, K::ROWS);
         let mut rows = self.conn()?.prepare_cached(&sql)?;
         let mut rows = rows.query(values)?;
+        let mut count = 0;
         while let Some(row) = rows.next()? {
-            K::row(row)?.count(&mut facts, -1);
+            K::row(row)?.count(facts, -1);
+            count += 1;
         }
-        Ok(facts)
+        Ok(count)
     }
 }

@@ -58,19 +58,6 @@ impl Failure {
         }
     }
 
-    /// The same, when it is too late to leave everything as it was: a value that cannot be read then
-    /// condemns the store.
-    pub(crate) fn into_corrupt(self) -> Self {
-        use broker_api::Outcome::NotApplied;
-        match self {
-            Failure::BadValue { .. } => {
-                let error = Error::new(ErrorKind::Corrupt, self.to_string());
-                Failure::Contract(error.with_outcome(NotApplied))
-            }
-            other => other,
-        }
-    }
-
     /// Judges a failure once more in the light of where the file is: work on a file that others
     /// moved away or replaced fails in odd ways, and says nothing about the store that is there now.
     pub(crate) fn unless_moved(self, db: &Path, file: FileId) -> Self {

@@ -30,8 +30,10 @@ impl<K: Layout> SqliteStore<K> {
     }
 
     fn try_at_once(&mut self) -> broker_api::Result<bool> {
-        // What is asked for here are names that were looked up when the store was opened.
-        if !self.is_open() || !self.is_current()? || self.pending.size()? > 0 {
+        // What is asked for here are names that were looked up when the store was opened. A directory that has
+        // changed since is read by those who may wait.
+        let is_ready = self.is_open() && self.is_known_unsharded() && self.is_current()?;
+        if !is_ready || self.pending.size()? > 0 {
             return Ok(false);
         }
         self.wait_up_to(Duration::ZERO)?;

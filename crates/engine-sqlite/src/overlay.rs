@@ -15,21 +15,28 @@ use crate::listing::is_within;
 use crate::pending::Pending;
 use crate::store::{Layout, SqliteStore};
 use broker_api::listing::{NameRange, Step};
-use broker_api::{BrokerOptions, ContainerRow, Facts, ObjectRow, PolicyIndex, Result, RowId};
+use broker_api::{
+    BrokerOptions, ContainerRow, ErrorKind, Facts, ObjectRow, PolicyIndex, Result, RowId,
+};
 use broker_runtime::sync::{Access, Store};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Bound;
+use std::time::{Duration, Instant};
 
 /// A pending file larger than this, about 170 records, is merged for good. Each reader of a store may
 /// hold so much.
 const OVERLAY_CAP: u64 = 32_768;
+
+/// How soon a reader tries again while somebody commits.
+const RETRY: Duration = Duration::from_millis(1);
 
 /// A row of either kind.
 pub(crate) trait Row: Clone + Debug + Send {
     fn name(&self) -> &str;
     /// Objects may have one row for each policy, containers have one for each name.
     fn key_policy(&self) -> Option<PolicyIndex>;
+    fn row_id(&self) -> RowId;
     fn numbered(self, row_id: RowId) -> Self;
     /// Adds the row to the facts, or with `sign` -1 takes it out of them.
     fn count(&self, facts: &mut Facts, sign: i64);
@@ -172,14 +179,24 @@ impl<K: Layout> SqliteStore<K> {
             self.overlay = None;
             return Ok(false);
         }
-        // Others do not wait for the lock while a database is opened.
-        let ready = self.wait_up_to(options.timeout.min(options.pending_timeout));
+        // Others wait for the lock neither while a database is opened nor while somebody commits to it.
+        let ready = self.wait_up_to(Duration::ZERO);
         self.judged(ready)?;
-        // Nobody merges while the lock is held: the records and the rows are of one moment.
-        let pending = self.locked(options.pending_timeout, |store| {
-            let begun = store.begin_with_pending();
-            store.judged(begun)
-        });
+        let end = Instant::now() + options.timeout.min(options.pending_timeout);
+        let pending = loop {
+            // Nobody merges while the lock is held: the records and the rows are of one moment.
+            let pending = self.locked(options.pending_timeout, |store| {
+                let begun = store.begin_with_pending();
+                store.judged(begun)
+            });
+            match pending {
+                Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < end => {
+                    self.rollback();
+                    std::thread::sleep(RETRY);
+                }
+                pending => break pending,
+            }
+        };
         let overlaid = match pending {
             Ok(Some(pending)) => self.lay(pending, options),
             Ok(None) => Ok(false),
@@ -278,6 +295,10 @@ impl Row for ObjectRow {
         Some(self.policy_index)
     }
 
+    fn row_id(&self) -> RowId {
+        self.row_id
+    }
+
     fn numbered(self, row_id: RowId) -> Self {
         Self { row_id, ..self }
     }
@@ -296,6 +317,10 @@ impl Row for ContainerRow {
 
     fn key_policy(&self) -> Option<PolicyIndex> {
         None
+    }
+
+    fn row_id(&self) -> RowId {
+        self.row_id
     }
 
     fn numbered(self, row_id: RowId) -> Self {

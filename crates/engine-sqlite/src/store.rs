@@ -352,6 +352,15 @@ impl<K: Layout> SqliteStore<K> {
         })
     }
 
+    /// Whether it is known without a look into the directory that Swift has not begun to split the container.
+    pub(crate) fn is_known_unsharded(&self) -> bool {
+        let changed = || {
+            let stat = rustix::fs::stat(&self.paths.dir).ok()?;
+            Some((stat.st_mtime, stat.st_mtime_nsec as i64))
+        };
+        K::KIND != StoreKind::Container || (self.unsharded.is_some() && self.unsharded == changed())
+    }
+
     /// Whether Swift has begun to split the container since it was last looked at. The directory is
     /// read only when it changed.
     pub(crate) fn became_sharded(&mut self) -> Attempt<bool> {

@@ -4,7 +4,8 @@
 mod common;
 
 use broker_api::{
-    BrokerOptions, ContainerBrokerExt, ContainerInfo, Facts, MergeOptions, ObjectRecord, ReclaimAge,
+    BrokerOptions, ContainerBrokerExt, ContainerInfo, Facts, MergeOptions, ObjectRecord,
+    ReclaimAge, RowFilter, RowId,
 };
 use broker_runtime::ops;
 use broker_runtime::sync::{Access, Store, SyncEngine};
@@ -132,4 +133,24 @@ async fn transaction_sees_its_own_counts() {
     store.commit().unwrap();
     let info = bench.container("c").get_info().await.unwrap();
     assert_counts(&info, &counted(vec![object("c", 5)]).await);
+}
+
+/// A failure would mean that one bad row makes a whole store go away with the next PUT of another object.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_one_name_are_replaced_beside_a_row_that_cannot_be_read() {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    merge(&*broker, vec![object("a", 5), object("b", 5)]).await;
+    by_hand(
+        &bench,
+        "DROP TRIGGER object_update;
+        INSERT INTO object (name, created_at, size, content_type, etag) VALUES
+            ('a', '0000000004.00000', 7, 't', CAST(x'ff' AS TEXT));
+        UPDATE object SET etag = CAST(x'ff' AS TEXT) WHERE name = 'b';",
+    );
+    merge(&*broker, vec![object("a", 6)]).await;
+    assert!(broker.exists().await.unwrap());
+    let rows = broker.items_since(RowId(3), 10, RowFilter::All).await;
+    let names: Vec<_> = rows.unwrap().into_iter().map(|row| row.name).collect();
+    assert_eq!(names, ["a"]);
 }

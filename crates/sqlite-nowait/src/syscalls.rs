@@ -74,7 +74,8 @@ fn refused<T: From<i8>>() -> T {
 /// `pread` reads. Any failure is a refusal: that
 /// the page is not there, that the file system cannot tell (EOPNOTSUPP), or that the device is broken, which is
 /// for those to find out who may wait. A page of which only the beginning is there is asked for again by SQLite,
-/// from where it ended.
+/// from where it ended. Nothing at all is a refusal as well: some versions of Linux (5.9, 5.10) say so of pages that
+/// are not in the cache, and nobody reads behind the end of a database that is whole.
 ///
 /// # Safety
 /// `buffer` is valid for writes of `count` bytes.
@@ -93,7 +94,7 @@ unsafe fn read_from_memory(
     };
     // SAFETY: one part is passed, which the system writes to no further than the caller of this function allows.
     let got = unsafe { libc::preadv2(fd, &part, 1, offset, libc::RWF_NOWAIT) };
-    if got < 0 {
+    if got <= 0 {
         return refused();
     }
     got
