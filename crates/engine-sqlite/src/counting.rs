@@ -84,10 +84,10 @@ impl<K: Layout> SqliteStore<K> {
     /// Removes the rows of a condition, each looked at first, and says how many they were.
     pub(crate) fn remove_rows(&mut self, condition: &str, values: &[&dyn ToSql]) -> Attempt<usize> {
         self.ready_to_count()?;
-        if let Some(mut facts) = self.counted.clone() {
-            match self.without_rows(&mut facts, condition, values) {
-                Ok(0) => return Ok(0),
-                Ok(_) => self.counted = Some(facts),
+        if let Some(counted) = &self.counted {
+            match self.without_rows(counted, condition, values) {
+                Ok(None) => return Ok(0),
+                Ok(facts) => self.counted = facts,
                 // Triggers can count a row that cannot be read.
                 Err(Failure::BadValue { .. }) => {
                     self.write_counts()?;
@@ -100,21 +100,21 @@ impl<K: Layout> SqliteStore<K> {
         self.change(&sql, values)
     }
 
-    /// Takes the rows of a condition out of the facts, and says how many they are.
+    /// The facts without the rows of a condition; `None` when there are none, as after most replacements.
     fn without_rows(
         &self,
-        facts: &mut Facts,
+        counted: &Facts,
         condition: &str,
         values: &[&dyn ToSql],
-    ) -> Attempt<usize> {
+    ) -> Attempt<Option<Facts>> {
         let sql = format!("SELECT {} FROM {} WHERE {condition}", K::COLUMNS, K::ROWS);
         let mut rows = self.conn()?.prepare_cached(&sql)?;
         let mut rows = rows.query(values)?;
-        let mut count = 0;
+        let mut facts = None;
         while let Some(row) = rows.next()? {
+            let facts = facts.get_or_insert_with(|| counted.clone());
             K::row(row)?.count(facts, -1);
-            count += 1;
         }
-        Ok(count)
+        Ok(facts)
     }
 }

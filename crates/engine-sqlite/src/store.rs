@@ -354,11 +354,14 @@ impl<K: Layout> SqliteStore<K> {
 
     /// Whether it is known without a look into the directory that Swift has not begun to split the container.
     pub(crate) fn is_known_unsharded(&self) -> bool {
-        let changed = || {
-            let stat = rustix::fs::stat(&self.paths.dir).ok()?;
-            Some((stat.st_mtime, stat.st_mtime_nsec as i64))
-        };
-        K::KIND != StoreKind::Container || (self.unsharded.is_some() && self.unsharded == changed())
+        K::KIND != StoreKind::Container
+            || (self.unsharded.is_some() && self.unsharded == self.dir_changed())
+    }
+
+    /// When the directory last changed; `None` when it cannot be seen.
+    fn dir_changed(&self) -> Option<DirTime> {
+        let stat = rustix::fs::stat(&self.paths.dir).ok()?;
+        Some((stat.st_mtime, stat.st_mtime_nsec as i64))
     }
 
     /// Whether Swift has begun to split the container since it was last looked at. The directory is
@@ -367,10 +370,9 @@ impl<K: Layout> SqliteStore<K> {
         if K::KIND != StoreKind::Container {
             return Ok(false);
         }
-        let Ok(stat) = rustix::fs::stat(&self.paths.dir) else {
+        let Some(changed) = self.dir_changed() else {
             return Ok(false);
         };
-        let changed = (stat.st_mtime, stat.st_mtime_nsec as i64);
         if self.unsharded == Some(changed) {
             return Ok(false);
         }
