@@ -87,9 +87,6 @@ enum Question {
         /// Containers of the device, at least one.
         #[arg(long, default_values = ["100", "10000", "100000"])]
         stores: Vec<NonZeroUsize>,
-        /// Rows at most for sled, whose memory grows with them.
-        #[arg(long, default_value_t = 1_000_000)]
-        sled_rows: usize,
     },
 }
 
@@ -124,27 +121,17 @@ fn run(args: &Args) -> Result<(), Failure> {
             let compared = runtime.block_on(comparison.run())?;
             args.publish("brokers", &compared.markdown(*rows), &compared.as_json())
         }
-        Question::Growth {
-            rows,
-            stores,
-            sled_rows,
-        } => {
+        Question::Growth { rows, stores } => {
             let (mut of_rows, mut of_stores) = (growth::of_rows(), growth::of_stores());
             if let [engine] = &args.engines[..] {
-                let most = if engine == "sled" {
-                    *sled_rows
-                } else {
-                    usize::MAX
-                };
-                let sizes: Vec<_> = rows.iter().copied().filter(|rows| *rows <= most).collect();
                 let mut bench = args.bench(engine)?;
-                runtime.block_on(of_rows.measure_rows(engine, &mut bench, &sizes))?;
+                runtime.block_on(of_rows.measure_rows(engine, &mut bench, rows))?;
                 bench = args.bench(engine)?;
                 runtime.block_on(of_stores.measure_stores(engine, &mut bench, stores))?;
             } else {
                 // The memory of each is that of a process of its own.
                 for engine in &args.engines {
-                    let figures = args.grow_alone(engine, rows, stores, *sled_rows)?;
+                    let figures = args.grow_alone(engine, rows, stores)?;
                     of_rows.take(engine, &figures["rows"])?;
                     of_stores.take(engine, &figures["containers"])?;
                 }
@@ -193,14 +180,12 @@ impl Args {
         engine: &str,
         rows: &[usize],
         stores: &[NonZeroUsize],
-        sled_rows: usize,
     ) -> Result<serde_json::Value, Failure> {
         let folder = tempfile::tempdir_in(&self.folder)?;
         let figures = folder.path().join("figures.json");
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["growth", "--engine", engine, "--folder"]);
         command.arg(folder.path()).arg("--json").arg(&figures);
-        command.args(["--sled-rows", &sled_rows.to_string()]);
         let mut give = |option: &str, values: Vec<String>| {
             for value in values {
                 command.args([option, &value]);

@@ -94,6 +94,7 @@ fn rocksdb() -> EngineEntry {
         durability: &[Process, Disk],
         claims: CLAIMS,
         settings: SETTINGS,
+        one_pass: &[("block_cache_mb", "32"), ("write_buffer_mb", "32")],
         on_device: OnDevice::Folders(&["apus-rocksdb"]),
         report: reports::of("rocksdb"),
         dump: Some(|setup, wanted, visit| {

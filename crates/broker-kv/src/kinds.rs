@@ -22,6 +22,11 @@ impl<S: OrderedStore> AccountStore for KvStore<S, ContainerRow> {
         self.row_at(name, None)
     }
 
+    fn rows(&mut self, names: &[&str]) -> Result<Vec<Option<ContainerRow>>> {
+        let names: Vec<_> = names.iter().map(|name| (*name, None)).collect();
+        self.rows_at(&names)
+    }
+
     fn replace(&mut self, old: Option<&ContainerRow>, new: &ContainerRow) -> Result<RowId> {
         self.replace_row(old, new)
     }
@@ -48,6 +53,11 @@ impl<S: OrderedStore> ContainerStore for KvStore<S, ObjectRow> {
 
     fn row(&mut self, name: &str, policy: PolicyIndex) -> Result<Option<ObjectRow>> {
         self.row_at(name, Some(policy))
+    }
+
+    fn rows(&mut self, names: &[(&str, PolicyIndex)]) -> Result<Vec<Option<ObjectRow>>> {
+        let names = names.iter().map(|(name, policy)| (*name, Some(*policy)));
+        self.rows_at(&names.collect::<Vec<_>>())
     }
 
     fn replace(&mut self, old: Option<&ObjectRow>, new: &ObjectRow) -> Result<RowId> {

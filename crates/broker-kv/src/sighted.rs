@@ -42,6 +42,10 @@ impl<V: View> View for Sighted<V> {
         self.view.get(key)
     }
 
+    fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.view.get_many(keys)
+    }
+
     fn cursor<'a>(&'a self, range: Range<&[u8]>, walk: Walk) -> Result<Box<dyn Cursor + 'a>> {
         let edge = match walk {
             Walk::Up => range.start,

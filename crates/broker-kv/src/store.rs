@@ -98,6 +98,17 @@ fn get(view: &impl View, overlay: &Overlay, key: &[u8]) -> Result<Option<Vec<u8>
     }
 }
 
+fn get_many(view: &impl View, overlay: &Overlay, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+    let untouched = |key: &&Vec<u8>| overlay.get(key).is_none();
+    let asked: Vec<&[u8]> = keys.iter().filter(untouched).map(Vec::as_slice).collect();
+    let mut found = view.get_many(&asked)?.into_iter();
+    let values = keys.iter().map(|key| match overlay.get(key) {
+        Some(changed) => changed.cloned(),
+        None => found.next().flatten(),
+    });
+    Ok(values.collect())
+}
+
 /// Writes a row and its entry in the log.
 pub(crate) fn put_row<R: Row>(overlay: &mut Overlay, keys: StoreKeys, row: &R, row_id: RowId) {
     let key = key_of(keys, row);
@@ -233,14 +244,31 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
     }
 
     pub(crate) fn row_at(&self, name: &str, policy: Option<PolicyIndex>) -> Result<Option<R>> {
+        Ok(self.rows_at(&[(name, policy)])?.pop().flatten())
+    }
+
+    /// Rows in the order of their names. Each is live, or a tombstone, or neither.
+    pub(crate) fn rows_at(&self, names: &[(&str, Option<PolicyIndex>)]) -> Result<Vec<Option<R>>> {
         let (view, overlay) = self.view()?;
+        let mut rows: Vec<_> = names.iter().map(|_| None).collect();
+        let mut places: Vec<usize> = (0..names.len()).collect();
         for section in [section::LIVE, section::TOMBSTONE] {
-            let key = self.keys.row(section, name, policy);
-            if let Some(value) = get(view, overlay, &key)? {
-                return R::read(keys::tail(&key), &value).map(Some);
+            let keys: Vec<_> = places
+                .iter()
+                .map(|place| names[*place])
+                .map(|(name, policy)| self.keys.row(section, name, policy))
+                .collect();
+            let values = get_many(view, overlay, &keys)?;
+            let mut absent = Vec::new();
+            for ((place, key), value) in places.into_iter().zip(&keys).zip(values) {
+                match value {
+                    Some(value) => rows[place] = Some(R::read(keys::tail(key), &value)?),
+                    None => absent.push(place),
+                }
             }
+            places = absent;
         }
-        Ok(None)
+        Ok(rows)
     }
 
     pub(crate) fn replace_row(&mut self, old: Option<&R>, new: &R) -> Result<RowId> {

@@ -123,6 +123,18 @@ impl Trial {
             let found = done("get", view.get(&key));
             assert_eq!(found.as_ref(), self.map.get(&key), "get of {key:02x?}");
         }
+        for count in [0, 1, 2, 100] {
+            let keys: BTreeSet<_> = (0..count).map(|_| self.random.key()).collect();
+            // In an order that is not that of the keys.
+            let (later, sooner): (Vec<&[u8]>, Vec<&[u8]>) = keys
+                .iter()
+                .map(Vec::as_slice)
+                .partition(|key| key.len() % 2 == 0);
+            let keys = [sooner, later].concat();
+            let found = done("get_many", view.get_many(&keys));
+            let wanted: Vec<_> = keys.iter().map(|key| self.map.get(*key).cloned()).collect();
+            assert_eq!(found, wanted, "get_many of {keys:02x?}");
+        }
         // A store may refuse such a view, and such a view any question.
         if let Ok(Some(view)) = store.view_of_memory() {
             self.compare_in_memory(&view);

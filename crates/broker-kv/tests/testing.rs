@@ -23,6 +23,8 @@ enum Flaw {
     DeletesNothing,
     /// Empty values are taken for absent ones.
     EmptyIsAbsent,
+    /// The values of several keys come in the order of the keys.
+    SortsMany,
     /// A batch is applied key by key.
     HalfBatches,
     /// Views said to be snapshots show later changes.
@@ -112,6 +114,14 @@ impl View for FlawedView {
         }
     }
 
+    fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        let mut keys = keys.to_vec();
+        if self.flaw == Flaw::SortsMany {
+            keys.sort();
+        }
+        keys.iter().map(|key| self.get(key)).collect()
+    }
+
     fn cursor<'a>(&'a self, range: Range<&[u8]>, walk: Walk) -> Result<Box<dyn Cursor + 'a>> {
         let longer = [range.end, &[0]].concat();
         let range = match self.flaw {
@@ -168,6 +178,7 @@ fn every_flaw_is_found() {
         Flaw::InclusiveEnd,
         Flaw::DeletesNothing,
         Flaw::EmptyIsAbsent,
+        Flaw::SortsMany,
         Flaw::HalfBatches,
         Flaw::LiveViews,
         Flaw::DropsTooLittle,

@@ -17,6 +17,7 @@ use broker_api::{
     Result, RowId, SyncPoint, Timestamp, TimestampText,
 };
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// How many tombstones one transaction of a reclaim looks at.
 pub const RECLAIM_PAGE: usize = 10_000;
@@ -227,23 +228,28 @@ pub fn merge_objects<S: ContainerStore>(
     let point = source
         .map(|source| incoming(store, source, object_batch_sync_point(records)?))
         .transpose()?;
-    let mut candidates: HashMap<(&str, PolicyIndex), Candidate> = HashMap::new();
-    let mut order = Vec::new();
-    for record in records {
-        let key = (record.name.as_str(), record.policy_index);
-        let candidate = match candidates.entry(key) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Candidate {
-                stored: store.row(&record.name, record.policy_index)?,
-                merged: None,
-            }),
-        };
+    let names = Distinct::of(
+        records
+            .iter()
+            .map(|record| (record.name.as_str(), record.policy_index)),
+    );
+    let stored = store.rows(&names.names)?;
+    let mut candidates: Vec<_> = stored
+        .into_iter()
+        .map(|stored| Candidate {
+            stored,
+            merged: None,
+        })
+        .collect();
+    let mut order = Vec::with_capacity(candidates.len());
+    for (record, place) in records.iter().zip(&names.places) {
+        let candidate = &mut candidates[*place];
         let Some(first) = merge_object(candidate.stored.as_ref(), record)? else {
             continue;
         };
         match &mut candidate.merged {
             None => {
-                order.push(key);
+                order.push(*place);
                 candidate.merged = Some(first);
             }
             Some(merged) => {
@@ -260,13 +266,10 @@ pub fn merge_objects<S: ContainerStore>(
             }
         }
     }
-    for key in order {
-        if let Some(Candidate {
-            stored,
-            merged: Some(merged),
-        }) = candidates.remove(&key)
-        {
-            store.replace(stored.as_ref(), &merged)?;
+    for place in order {
+        let Candidate { stored, merged } = &candidates[place];
+        if let Some(merged) = merged {
+            store.replace(stored.as_ref(), merged)?;
         }
     }
     set_incoming(store, point)
@@ -284,15 +287,11 @@ pub fn merge_containers<S: AccountStore>(
     let point = source
         .map(|source| incoming(store, source, container_batch_sync_point(records)?))
         .transpose()?;
-    let mut rows: HashMap<&str, Option<ContainerRow>> = HashMap::new();
+    let names = Distinct::of(records.iter().map(|record| record.name.as_str()));
+    let mut rows = store.rows(&names.names)?;
     let mut merged = Vec::with_capacity(records.len());
-    for record in records {
-        let stored = match rows.entry(&record.name) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(store.row(&record.name)?)
-            }
-        };
+    for (record, place) in records.iter().zip(&names.places) {
+        let stored = &mut rows[*place];
         let row = merge_container(stored.as_ref(), record)?;
         let old = stored.replace(row.clone());
         merged.push((old, row));
@@ -312,6 +311,29 @@ pub fn merge_containers<S: AccountStore>(
         );
     }
     set_incoming(store, point)
+}
+
+/// The names of a batch, each once, and the place of each record's name among them.
+struct Distinct<N> {
+    names: Vec<N>,
+    places: Vec<usize>,
+}
+
+impl<N: Copy + Eq + Hash> Distinct<N> {
+    fn of(all: impl ExactSizeIterator<Item = N>) -> Self {
+        let mut known = HashMap::with_capacity(all.len());
+        let mut names = Vec::with_capacity(all.len());
+        let places = all.map(|name| {
+            *known.entry(name).or_insert_with(|| {
+                names.push(name);
+                names.len() - 1
+            })
+        });
+        Self {
+            places: places.collect(),
+            names,
+        }
+    }
 }
 
 /// The incoming point that a batch leaves for its source. It is read before rows are written, since

@@ -229,6 +229,17 @@ impl View for RocksdbView {
         Ok(found.map_err(failed)?)
     }
 
+    /// Filters and tables are gone through once for all keys.
+    fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        if let [key] = keys {
+            return Ok(vec![self.get(key)?]);
+        }
+        let snapshot = self.seen.borrow_dependent();
+        let found = snapshot.multi_get_opt(keys, self.reads.options());
+        let found = found.into_iter().map(|value| Ok(value.map_err(failed)?));
+        found.collect()
+    }
+
     fn cursor<'a>(&'a self, range: Range<&[u8]>, direction: Walk) -> Result<Box<dyn Cursor + 'a>> {
         let snapshot = self.seen.borrow_dependent();
         let mut entries = snapshot.raw_iterator_opt(self.reads.within(range));

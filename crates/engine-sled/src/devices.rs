@@ -15,7 +15,7 @@ const FOLDER: &str = "apus-sled";
 
 /// What the marker of a folder holds. A change of the version of sled or of the folder's layout changes
 /// it; the layout of keys has a version of its own, inside the database.
-const FORMAT: &str = "apus engine-sled, sled 0.34, folder 1";
+const FORMAT: &str = "apus engine-sled, sled 0.34, folder 2";
 
 /// Opens the engine behind the asynchronous contract. Databases are opened when they are first used.
 ///

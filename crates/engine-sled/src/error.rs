@@ -18,6 +18,11 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    /// A block does not hold what a block holds.
+    #[error(
+        "a block of the sled database is damaged; restore the database from another copy, or convert its stores anew"
+    )]
+    Damaged,
     /// A change failed earlier, in this way.
     #[error(
         "the sled database stopped after a failure; make room or mend the device, then restart"
@@ -71,6 +76,7 @@ impl From<Failure> for Error {
             Failure::Os { source, .. } => {
                 Error::new(ErrorKind::from(&source), message).caused_by(source)
             }
+            Failure::Damaged => Error::new(ErrorKind::Io, message),
             Failure::Stopped(kind) => Error::new(kind, message).with_outcome(Outcome::NotApplied),
         }
     }

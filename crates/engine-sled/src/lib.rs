@@ -6,9 +6,10 @@
 //! <devices>/<device>/apus-sled/<kind>s/
 //!     FORMAT     which sled wrote db/, since sled itself does not notice      broker_kv::Folder
 //!     LOCK       flock(2): one process at a time
-//!     db/        sled's files                                                 devices, store
+//!     db/        sled's files, rows in blocks                                devices, block, store
 //! ```
 
+mod block;
 mod devices;
 mod error;
 mod options;

@@ -1,11 +1,12 @@
 //! sled as an [`OrderedStore`].
 
-use crate::error::Failure;
-use broker_api::{Durability, Error, ErrorKind, Result};
+use crate::block::{Block, Change};
+use crate::error::{Attempt, Failure};
+use broker_api::{Durability, Error, ErrorKind, Outcome, Result};
 use broker_kv::{Batch, Cursor, Description, Folder, OrderedStore, Pair, View, Views, Walk};
 use sled::IVec;
-use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::ops::{Bound, Range, RangeBounds};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How many keys are removed at once when a range is dropped.
 const DROP_PAGE: usize = 1000;
@@ -16,9 +17,19 @@ pub struct SledStore {
     // Closed before the folder is let go.
     db: sled::Db,
     _folder: Folder,
+    /// Held while blocks are read and written again. Readers need no lock: sled shows each look the whole of a batch
+    /// or nothing of it.
+    writing: Mutex<()>,
     /// How the first change failed that did. What sled shows in memory after that may be half a batch;
     /// what it finds when it is opened again is whole.
     failed: OnceLock<ErrorKind>,
+}
+
+/// A block, and the key that it begins at.
+#[derive(Debug)]
+struct Found {
+    start: IVec,
+    block: Block,
 }
 
 impl SledStore {
@@ -26,6 +37,7 @@ impl SledStore {
         Self {
             db,
             _folder: folder,
+            writing: Mutex::new(()),
             failed: OnceLock::new(),
         }
     }
@@ -40,18 +52,56 @@ impl SledStore {
         })
     }
 
-    /// Applies so many changes as one, and frees what they replaced.
-    fn apply_batch(&self, changes: sled::Batch, count: usize) -> Result<()> {
-        self.change(|db| db.apply_batch(changes))?;
-        free_replaced(count);
-        Ok(())
-    }
-
     fn require_whole(&self) -> Result<()> {
         match self.failed.get() {
             None => Ok(()),
             Some(kind) => Err(Failure::Stopped(*kind).into()),
         }
+    }
+
+    /// The first block, or the last, of those that begin within a range.
+    fn found<'k>(&self, starts: impl RangeBounds<&'k [u8]>, walk: Walk) -> Attempt<Option<Found>> {
+        let mut blocks = self.db.range(starts);
+        let next = match walk {
+            Walk::Up => blocks.next(),
+            Walk::Down => blocks.next_back(),
+        };
+        let Some((start, bytes)) = next.transpose()? else {
+            return Ok(None);
+        };
+        let block = Block::read(bytes)?;
+        Ok(Some(Found { start, block }))
+    }
+
+    /// What has to be written for changes in ascending order of their keys, and how many blocks that are.
+    fn rewritten(&self, mut changes: &[Change]) -> Attempt<(sled::Batch, usize)> {
+        let (mut batch, mut count) = (sled::Batch::default(), 0);
+        while let Some((first, _)) = changes.first() {
+            let found = self.found(..=first.as_slice(), Walk::Down)?;
+            let (start, block) = match found {
+                Some(found) => (found.start, found.block),
+                None => Default::default(),
+            };
+            let above = (Bound::Excluded(first.as_slice()), Bound::<&[u8]>::Unbounded);
+            let next = self.db.range::<&[u8], _>(above).keys().next().transpose()?;
+            let here = changes.partition_point(|(key, _)| {
+                next.as_ref().is_none_or(|next| key.as_slice() < &**next)
+            });
+            let (here, later) = changes.split_at(here);
+            changes = later;
+            let blocks = block.changed(here).blocks();
+            if blocks.is_empty() {
+                batch.remove(start);
+                count += 1;
+                continue;
+            }
+            let mut begins = Some(start);
+            for (first, bytes) in blocks {
+                batch.insert(begins.take().unwrap_or_else(|| first.into()), bytes);
+                count += 1;
+            }
+        }
+        Ok((batch, count))
     }
 }
 
@@ -64,15 +114,15 @@ impl OrderedStore for SledStore {
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
-        let (mut changes, mut count) = (sled::Batch::default(), 0);
-        for (key, value) in batch.into_changes() {
-            match value {
-                Some(value) => changes.insert(key, value),
-                None => changes.remove(key),
-            }
-            count += 1;
-        }
-        self.apply_batch(changes, count)
+        let mut changes = batch.into_changes();
+        changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (blocks, count) = self
+            .rewritten(&changes)
+            .map_err(|failure| Error::from(failure).with_outcome(Outcome::NotApplied))?;
+        self.change(|db| db.apply_batch(blocks))?;
+        free_replaced(count);
+        Ok(())
     }
 
     fn sync(&self) -> Result<()> {
@@ -81,16 +131,16 @@ impl OrderedStore for SledStore {
 
     fn drop_range(&self, range: Range<&[u8]>) -> Result<()> {
         loop {
-            let mut changes = sled::Batch::default();
-            let mut count = 0;
-            for key in self.db.range(range.clone()).keys().take(DROP_PAGE) {
-                changes.remove(key.map_err(Failure::from)?);
-                count += 1;
+            let mut keys = Vec::new();
+            let mut cursor = SledCursor::new(self, range.clone(), Walk::Up)?;
+            while let Some((key, _)) = cursor.entry().filter(|_| keys.len() < DROP_PAGE) {
+                keys.push((key.to_vec(), None));
+                cursor.step()?;
             }
-            if count == 0 {
+            if keys.is_empty() {
                 return Ok(());
             }
-            self.apply_batch(changes, count)?;
+            self.apply(Batch::from_iter(keys))?;
         }
     }
 
@@ -121,51 +171,135 @@ pub struct SledView(Arc<SledStore>);
 
 impl View for SledView {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let found = self.0.db.get(key).map_err(Failure::from)?;
-        Ok(found.map(|value| value.to_vec()))
+        let found = self.0.found(..=key, Walk::Down)?;
+        Ok(found.and_then(|found| found.block.value(key).map(<[u8]>::to_vec)))
     }
 
     fn cursor<'a>(&'a self, range: Range<&[u8]>, direction: Walk) -> Result<Box<dyn Cursor + 'a>> {
-        let mut cursor = SledCursor {
-            entries: self.0.db.range(range.clone()),
-            db: &self.0.db,
+        Ok(Box::new(SledCursor::new(&self.0, range, direction)?))
+    }
+}
+
+/// Stands on an entry of a block, of which it has a copy.
+struct SledCursor<'a> {
+    store: &'a SledStore,
+    range: Range<Vec<u8>>,
+    direction: Walk,
+    current: Option<(Found, usize)>,
+}
+
+impl<'a> SledCursor<'a> {
+    fn new(store: &'a SledStore, range: Range<&[u8]>, direction: Walk) -> Result<Self> {
+        let mut cursor = Self {
+            store,
             range: range.start.to_vec()..range.end.to_vec(),
             direction,
             current: None,
         };
-        cursor.step()?;
-        Ok(Box::new(cursor))
+        match direction {
+            Walk::Up => cursor.seek(range.start)?,
+            Walk::Down => cursor.seek(range.end)?,
+        }
+        Ok(cursor)
     }
-}
 
-struct SledCursor<'a> {
-    db: &'a sled::Db,
-    range: Range<Vec<u8>>,
-    direction: Walk,
-    entries: sled::Iter,
-    current: Option<(IVec, IVec)>,
+    /// Goes to the first entry at or after a key, in this block or in one above.
+    fn up(&mut self, mut found: Option<Found>, key: &[u8]) -> Result<()> {
+        while let Some(here) = found {
+            let at = here.block.below(key);
+            if at < here.block.len() {
+                self.current = Some((here, at));
+                return Ok(());
+            }
+            found = self.above(&here.start)?;
+        }
+        Ok(())
+    }
+
+    /// Goes to the last entry before a key, in this block or in one below.
+    fn down(&mut self, mut found: Option<Found>, key: &[u8]) -> Result<()> {
+        while let Some(here) = found {
+            if let Some(at) = here.block.below(key).checked_sub(1) {
+                self.current = Some((here, at));
+                return Ok(());
+            }
+            found = self.store.found(..&*here.start, Walk::Down)?;
+        }
+        Ok(())
+    }
+
+    /// The first block that begins after a key, within the cursor's range.
+    fn above(&self, key: &[u8]) -> Result<Option<Found>> {
+        let starts = (Bound::Excluded(key), Bound::Excluded(&*self.range.end));
+        Ok(self.store.found(starts, Walk::Up)?)
+    }
 }
 
 impl Cursor for SledCursor<'_> {
     fn entry(&self) -> Option<Pair<'_>> {
-        let (key, value) = self.current.as_ref()?;
-        Some((key, value))
+        let (found, at) = self.current.as_ref()?;
+        let pair = found.block.get(*at)?;
+        let (start, end) = (self.range.start.as_slice(), self.range.end.as_slice());
+        (start <= pair.0 && pair.0 < end).then_some(pair)
     }
 
     fn step(&mut self) -> Result<()> {
-        let next = match self.direction {
-            Walk::Up => self.entries.next(),
-            Walk::Down => self.entries.next_back(),
+        let Some((found, at)) = &mut self.current else {
+            return Ok(());
         };
-        self.current = next.transpose().map_err(Failure::from)?;
-        Ok(())
+        let key = match (self.direction, at.checked_sub(1)) {
+            (Walk::Up, _) if *at + 1 < found.block.len() => {
+                *at += 1;
+                return Ok(());
+            }
+            (Walk::Down, Some(before)) => {
+                *at = before;
+                return Ok(());
+            }
+            _ => found.block.get(*at).map(|(key, _)| key.to_vec()),
+        };
+        let (Some((found, _)), Some(mut key)) = (self.current.take(), key) else {
+            return Ok(());
+        };
+        match self.direction {
+            Walk::Up => {
+                // The next key that there can be.
+                key.push(0);
+                let next = self.above(&found.start)?;
+                self.up(next, &key)
+            }
+            Walk::Down => {
+                let next = self.store.found(..&*found.start, Walk::Down)?;
+                self.down(next, &key)
+            }
+        }
     }
 
     fn seek(&mut self, key: &[u8]) -> Result<()> {
-        self.entries = match self.direction {
-            Walk::Up => self.db.range(key..&self.range.end),
-            Walk::Down => self.db.range(self.range.start.as_slice()..key),
-        };
-        self.step()
+        let here = self.current.take().map(|(found, _)| found);
+        match self.direction {
+            Walk::Up => {
+                let here = here.filter(|found| found.block.below(key) < found.block.len());
+                let found = match here {
+                    Some(here) => Some(here),
+                    None => self.store.found(..=key, Walk::Down)?,
+                };
+                match found {
+                    Some(found) => self.up(Some(found), key),
+                    None => {
+                        let first = self.above(key)?;
+                        self.up(first, key)
+                    }
+                }
+            }
+            Walk::Down => {
+                let here = here.filter(|found| found.block.below(key) > 0);
+                let found = match here {
+                    Some(here) => Some(here),
+                    None => self.store.found(..key, Walk::Down)?,
+                };
+                self.down(found, key)
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use broker_api::{
     BrokerOptions, ErrorKind, HashPath, Initialized, Location, NewContainer, ObjectRecord, Outcome,
     PolicyIndex, Result, StoreKind, Timestamp,
 };
-use broker_kv::{Devices, KvEngine, OrderedStore, Presence, testing};
+use broker_kv::{Devices, KvEngine, OrderedStore, Presence, View, Walk, testing};
 use broker_runtime::ops;
 use broker_runtime::sync::{Access, Store, SyncEngine};
 use engine_sled::{SledDevices, SledOptions};
@@ -76,7 +76,8 @@ fn folders_of_others_are_refused_and_left_alone() {
     let marker = folder.join("FORMAT");
     let ours = std::fs::read(&marker).unwrap();
     for other in [
-        Some(&b"apus engine-sled, sled 1.0, folder 1\n"[..]),
+        Some(&b"apus engine-sled, sled 1.0, folder 2\n"[..]),
+        Some(b"apus engine-sled, sled 0.34, folder 1\n"),
         Some(b""),
         None,
     ] {
@@ -188,6 +189,63 @@ fn what_sled_left_unfinished_is_removed() {
     std::fs::write(&unfinished, "half").unwrap();
     assert!(engine(dir.path()).exists(&location()).unwrap());
     assert!(!unfinished.exists());
+}
+
+/// A failure would mean that a reader misses rows, or sees some twice, while rows of other stores between his
+/// come and go and their blocks are cut; or that of two stores that write to one block, one loses its rows.
+#[test]
+fn walks_pass_keys_that_stay_once_while_blocks_are_cut() {
+    const STAY: u32 = 400;
+    const ROUNDS: u32 = 300;
+    let (dir, _) = devices();
+    let options = SledOptions::new(dir.path()).with_mount_check(false);
+    let devices = SledDevices::new(options);
+    let store = devices.open("sda1", StoreKind::Container, Presence::Create);
+    let store = store.unwrap().unwrap();
+    let keys = |rest: &str| -> Vec<_> {
+        let keys = (0..STAY).map(|number| format!("{number:05}{rest}"));
+        keys.map(String::into_bytes).collect()
+    };
+    let found = |rest: &str, walk| {
+        let (view, mut found) = (store.view().unwrap(), Vec::new());
+        let mut cursor = view.cursor(b"0"..b"1", walk).unwrap();
+        while let Some((key, _)) = cursor.entry() {
+            if key[5..] == *rest.as_bytes() {
+                found.push(key.to_vec());
+            }
+            cursor.step().unwrap();
+        }
+        if walk == Walk::Down {
+            found.reverse();
+        }
+        found
+    };
+    let put = |key| (key, Some(vec![1; 150]));
+    let stay = keys("");
+    store
+        .apply(stay.iter().cloned().map(put).collect())
+        .unwrap();
+    // Ends with a round that puts every seventh key.
+    let come_and_go = |rest: &str| {
+        for round in 0..=2 * ROUNDS {
+            let some = keys(rest).into_iter().skip(3).step_by(7).map(put);
+            let change = some.map(|(key, value)| (key, value.filter(|_| round % 2 == 0)));
+            store.apply(change.collect()).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        let others = ["other", "third"].map(|rest| scope.spawn(move || come_and_go(rest)));
+        while others.iter().any(|other| !other.is_finished()) {
+            for walk in [Walk::Up, Walk::Down] {
+                let found = found("", walk);
+                assert!(found == stay, "{walk:?}: {} of {STAY} keys", found.len());
+            }
+        }
+    });
+    for rest in ["other", "third"] {
+        let wanted: Vec<_> = keys(rest).into_iter().skip(3).step_by(7).collect();
+        assert_eq!(found(rest, Walk::Up), wanted);
+    }
 }
 
 /// The marker that this version writes.
