@@ -116,6 +116,8 @@ bench: build setup-swift
 	APUS_SWIFT_PYTHON="$$(python3 tests/swift/python_env.py)/venv/bin/python" \
 		$(BIN)/engine-bench --json $(CARGO_TARGET_DIR)/bench-brokers.json --document docs/performance.md brokers
 	$(BIN)/engine-bench --json $(CARGO_TARGET_DIR)/bench-growth.json --document docs/performance.md growth
+	python3 tests/swift/convert_check.py --apus $(BIN)/apus --rows 1000000 --small 1000 --kills 0 \
+		--engines sqlite,rocksdb,sled,sqlite --document docs/performance.md
 	$(CARGO_ALL) bench --workspace $(FEATURES) --bench rules
 
 bench-quick: build setup-swift

@@ -11,7 +11,8 @@ output, listings, rows with their numbers, policy statistics, sync points, and t
 to what they were. From the engines in between, the large container is exported, looked at the same way, and imported
 elsewhere.
 
-A table of rates and memory is printed, and written as JSON with --json: the peak (VmHWM), and what was resident
+A table of rates and memory is printed, written as JSON with --json, and put into a document between the lines
+`<!-- conversion -->` and `<!-- end -->` with --document: the peak (VmHWM), and what was resident
 after each quarter of the longest run, which shows whether it grows with the rows. For the full journey:
 
     convert_check.py --apus PATH --rows 5000000 --small 1000 --engines sqlite,rocksdb,sled,sqlite --kills 10
@@ -58,6 +59,7 @@ def parse():
     parser.add_argument("--kills", type=int, default=4, help="kill -9 so often on the whole journey (default: 4)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--json", type=Path, help="write the table here")
+    parser.add_argument("--document", type=Path, help="put the table into this document")
     parser.add_argument("--data", type=Path, help="where data go (default: the temporary folder)")
     options = parser.parse_args()
     options.engines = options.engines.split(",")
@@ -226,6 +228,25 @@ def compare(before, after):
             raise Failed(f"{path} was {one!r} and is {other!r}")
 
 
+def markdown(table):
+    head = "| | rows | rows a second | kills | seconds, kills included | verified again, and removed from the source | peak memory |"
+    lines = [head, "|---" * (head.count("|") - 1) + "|"]
+    for hop in table:
+        rate = f"{hop['last_run_rows_per_second']:,}" if not hop["kills"] else ""
+        lines.append(f"| {hop['from']} to {hop['to']} | {hop['rows']:,} | {rate} | {hop['kills']} | {hop['seconds']:.0f} | "
+                     f"{hop['verify_seconds']:.0f} s | {hop['peak_mib']} MiB |")
+    return "\n".join(lines) + "\n"
+
+
+def put_into(document, name, table):
+    start, end = f"<!-- {name} -->\n", "<!-- end -->\n"
+    before, found, rest = document.read_text().partition(start)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise Failed(f"{document} has no lines {start.strip()} and {end.strip()}")
+    document.write_text(before + start + table + end + after)
+
+
 def main():
     options = parse()
     if options.data:
@@ -234,6 +255,8 @@ def main():
     journey = Journey(options, folder)
     try:
         journey.run()
+        if options.document:
+            put_into(options.document, "conversion", markdown(journey.table))
     except Failed as failure:
         print(f"FAILED: {failure}\nkept: {folder}", file=sys.stderr)
         return 1

@@ -1,6 +1,6 @@
 //! The door for authors of key-value engines: what a store of ordered keys must offer.
 //!
-//! Three small traits, about nine methods. Nothing in them knows accounts, containers or rows; the keys
+//! Three small traits, nine methods to write. Nothing in them knows accounts, containers or rows; the keys
 //! and values are made and read by this crate alone.
 //!
 //! ```text
@@ -102,8 +102,8 @@ pub trait View: Send + 'static {
     /// When the database fails.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
-    /// The values of several keys, in the order of the keys: worth its own way where looking for many at
-    /// once costs less. The keys come in any order; none is there twice.
+    /// The values of several keys: one answer for each, in their order. The keys come in any order; none is
+    /// there twice. Override it where one look for many costs less.
     ///
     /// # Errors
     /// When the database fails.

@@ -101,7 +101,12 @@ fn get(view: &impl View, overlay: &Overlay, key: &[u8]) -> Result<Option<Vec<u8>
 fn get_many(view: &impl View, overlay: &Overlay, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
     let untouched = |key: &&Vec<u8>| overlay.get(key).is_none();
     let asked: Vec<&[u8]> = keys.iter().filter(untouched).map(Vec::as_slice).collect();
-    let mut found = view.get_many(&asked)?.into_iter();
+    let found = view.get_many(&asked)?;
+    if found.len() != asked.len() {
+        let message = format!("{} values were given for {} keys", found.len(), asked.len());
+        return Err(Error::new(ErrorKind::Internal, message));
+    }
+    let mut found = found.into_iter();
     let values = keys.iter().map(|key| match overlay.get(key) {
         Some(changed) => changed.cloned(),
         None => found.next().flatten(),
@@ -253,6 +258,9 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         let mut rows: Vec<_> = names.iter().map(|_| None).collect();
         let mut places: Vec<usize> = (0..names.len()).collect();
         for section in [section::LIVE, section::TOMBSTONE] {
+            if places.is_empty() {
+                break;
+            }
             let keys: Vec<_> = places
                 .iter()
                 .map(|place| names[*place])

@@ -152,6 +152,12 @@ impl Trial {
                 );
             }
         }
+        let keys: BTreeSet<_> = (0..20).map(|_| self.random.key()).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        if let Some(found) = unless_busy("get_many", view.get_many(&keys)) {
+            let wanted: Vec<_> = keys.iter().map(|key| self.map.get(*key).cloned()).collect();
+            assert_eq!(found, wanted, "get_many of {keys:02x?} in memory");
+        }
         for walk in [Walk::Up, Walk::Down] {
             let mut rest = vec![]..END.to_vec();
             let Some(mut cursor) = unless_busy("cursor", view.cursor(&[]..END, walk)) else {

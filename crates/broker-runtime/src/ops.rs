@@ -12,9 +12,9 @@ use broker_api::merge::{
     container_batch_sync_point, merge_container, merge_object, object_batch_sync_point,
 };
 use broker_api::{
-    ContainerRecord, ContainerRow, ContainerVisitor, Direction, Entry, Facts, MergeTimestamps,
-    MetadataEntry, MetadataLimits, ObjectRecord, ObjectRow, ObjectVisitor, PolicyIndex, ReclaimAge,
-    Result, RowId, SyncPoint, Timestamp, TimestampText,
+    ContainerRecord, ContainerRow, ContainerVisitor, Direction, Entry, Error, ErrorKind, Facts,
+    MergeTimestamps, MetadataEntry, MetadataLimits, ObjectRecord, ObjectRow, ObjectVisitor,
+    PolicyIndex, ReclaimAge, Result, RowId, SyncPoint, Timestamp, TimestampText,
 };
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -233,7 +233,7 @@ pub fn merge_objects<S: ContainerStore>(
             .iter()
             .map(|record| (record.name.as_str(), record.policy_index)),
     );
-    let stored = store.rows(&names.names)?;
+    let stored = names.answers(store.rows(&names.names)?)?;
     let mut candidates: Vec<_> = stored
         .into_iter()
         .map(|stored| Candidate {
@@ -288,7 +288,7 @@ pub fn merge_containers<S: AccountStore>(
         .map(|source| incoming(store, source, container_batch_sync_point(records)?))
         .transpose()?;
     let names = Distinct::of(records.iter().map(|record| record.name.as_str()));
-    let mut rows = store.rows(&names.names)?;
+    let mut rows = names.answers(store.rows(&names.names)?)?;
     let mut merged = Vec::with_capacity(records.len());
     for (record, place) in records.iter().zip(&names.places) {
         let stored = &mut rows[*place];
@@ -332,6 +332,17 @@ impl<N: Copy + Eq + Hash> Distinct<N> {
         Self {
             places: places.collect(),
             names,
+        }
+    }
+
+    /// What a store answered, one for each name.
+    fn answers<R>(&self, answers: Vec<R>) -> Result<Vec<R>> {
+        match answers.len() == self.names.len() {
+            true => Ok(answers),
+            false => Err(Error::new(
+                ErrorKind::Internal,
+                "the store did not answer for each row of a batch",
+            )),
         }
     }
 }

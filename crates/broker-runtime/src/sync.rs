@@ -160,8 +160,8 @@ pub trait AccountStore: Store {
     /// When the store fails.
     fn row(&mut self, name: &str) -> Result<Option<ContainerRow>>;
 
-    /// The rows of several containers, in the order of the names: worth its own way where looking for
-    /// many at once costs less.
+    /// The rows of several containers: one answer for each name, in their order. No name is there twice.
+    /// Stores override it where one look for many costs less.
     ///
     /// # Errors
     /// When the store fails.
@@ -217,8 +217,8 @@ pub trait ContainerStore: Store {
     /// When the store fails.
     fn row(&mut self, name: &str, policy: PolicyIndex) -> Result<Option<ObjectRow>>;
 
-    /// The rows of several objects, in the order of the names: worth its own way where looking for many
-    /// at once costs less.
+    /// The rows of several objects: one answer for each name, in their order. No name is there twice.
+    /// Stores override it where one look for many costs less.
     ///
     /// # Errors
     /// When the store fails.

@@ -18,6 +18,9 @@ const FEW_KEYS: usize = 256;
 /// How many deleted keys a step may go over that does not wait.
 const DELETED_KEYS_AT_ONCE: u64 = 1024;
 
+/// How many keys are looked for at once.
+const KEYS_AT_ONCE: usize = 512;
+
 /// An open database.
 #[derive(Debug)]
 pub struct RocksdbStore {
@@ -229,15 +232,21 @@ impl View for RocksdbView {
         Ok(found.map_err(failed)?)
     }
 
-    /// Filters and tables are gone through once for all keys.
+    /// RocksDB goes through filters and tables once for some tens of keys. In memory each is asked for alone: many at
+    /// once are read from the device all the same, and what is not in memory may look empty.
     fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
-        if let [key] = keys {
-            return Ok(vec![self.get(key)?]);
+        if keys.len() < 2 || matches!(self.reads, Reads::InMemory) {
+            return keys.iter().map(|key| self.get(key)).collect();
         }
         let snapshot = self.seen.borrow_dependent();
-        let found = snapshot.multi_get_opt(keys, self.reads.options());
-        let found = found.into_iter().map(|value| Ok(value.map_err(failed)?));
-        found.collect()
+        let mut found = Vec::with_capacity(keys.len());
+        // The blocks of all that were found stay in memory until the call ends.
+        for keys in keys.chunks(KEYS_AT_ONCE) {
+            for value in snapshot.multi_get_opt(keys, self.reads.options()) {
+                found.push(value.map_err(failed)?);
+            }
+        }
+        Ok(found)
     }
 
     fn cursor<'a>(&'a self, range: Range<&[u8]>, direction: Walk) -> Result<Box<dyn Cursor + 'a>> {

@@ -4,7 +4,8 @@
 //! into a page. A row to a key would cost 35 to 62 bytes of memory for ever; blocks of rows cost a few.
 //!
 //! ```text
-//! key of sled    from where on keys belong to the block, up to the next block's; "" for the first
+//! key of sled    from where on keys belong to the block, up to the next block's. The first block has "",
+//!                which is made when there is no block that a key belongs to
 //! value          entries in ascending order of their keys, each
 //!                  key length     4 bytes, little endian
 //!                  value length   4 bytes, little endian
@@ -144,7 +145,10 @@ impl<'a> Changed<'a> {
     ///
     /// Blocks that grow at their end are left full, since nothing more will come to them; others are cut evenly, so that
     /// all have room.
-    pub(crate) fn blocks(&self) -> Vec<(&'a [u8], Vec<u8>)> {
+    ///
+    /// # Errors
+    /// When a key or a value is longer than a block can say.
+    pub(crate) fn blocks(&self) -> Attempt<Vec<(&'a [u8], Vec<u8>)>> {
         let total: usize = self.pairs.iter().map(size).sum();
         let wanted = match self.appended {
             true => LARGEST,
@@ -159,10 +163,10 @@ impl<'a> Changed<'a> {
                 blocks.push((pair.0, Vec::with_capacity(wanted)));
             }
             if let Some((_, bytes)) = blocks.last_mut() {
-                write(bytes, *pair);
+                write(bytes, *pair)?;
             }
         }
-        blocks
+        Ok(blocks)
     }
 }
 
@@ -170,14 +174,14 @@ fn size((key, value): &Pair<'_>) -> usize {
     LENGTHS + key.len() + value.len()
 }
 
-fn write(bytes: &mut Vec<u8>, (key, value): Pair<'_>) {
+fn write(bytes: &mut Vec<u8>, (key, value): Pair<'_>) -> Attempt<()> {
     for part in [key, value] {
-        // The contract of ordered stores keeps both far below.
-        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        let length = u32::try_from(part.len()).map_err(|_| Failure::TooLong)?;
         bytes.extend_from_slice(&length.to_le_bytes());
     }
     bytes.extend_from_slice(key);
     bytes.extend_from_slice(value);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -192,7 +196,7 @@ mod tests {
 
     /// Blocks after some changes to one, each read again.
     fn after(block: &Block, changes: &[Change]) -> Vec<Block> {
-        let blocks = block.changed(changes).blocks();
+        let blocks = block.changed(changes).blocks().unwrap();
         let read = blocks.into_iter().map(|(first, bytes)| {
             let block = Block::read(bytes.into()).unwrap();
             assert_eq!(block.get(0).unwrap().0, first);

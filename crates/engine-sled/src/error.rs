@@ -23,6 +23,9 @@ pub(crate) enum Failure {
         "a block of the sled database is damaged; restore the database from another copy, or convert its stores anew"
     )]
     Damaged,
+    /// A key or a value is longer than a block can say.
+    #[error("a key or a value of 4 GiB or more cannot be stored in sled; make it smaller")]
+    TooLong,
     /// A change failed earlier, in this way.
     #[error(
         "the sled database stopped after a failure; make room or mend the device, then restart"
@@ -77,6 +80,7 @@ impl From<Failure> for Error {
                 Error::new(ErrorKind::from(&source), message).caused_by(source)
             }
             Failure::Damaged => Error::new(ErrorKind::Io, message),
+            Failure::TooLong => Error::new(ErrorKind::InvalidInput, message),
             Failure::Stopped(kind) => Error::new(kind, message).with_outcome(Outcome::NotApplied),
         }
     }

@@ -6,7 +6,7 @@ use broker_api::{Durability, Error, ErrorKind, Outcome, Result};
 use broker_kv::{Batch, Cursor, Description, Folder, OrderedStore, Pair, View, Views, Walk};
 use sled::IVec;
 use std::ops::{Bound, Range, RangeBounds};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// How many keys are removed at once when a range is dropped.
 const DROP_PAGE: usize = 1000;
@@ -16,13 +16,12 @@ const DROP_PAGE: usize = 1000;
 pub struct SledStore {
     // Closed before the folder is let go.
     db: sled::Db,
-    _folder: Folder,
-    /// Held while blocks are read and written again. Readers need no lock: sled shows each look the whole of a batch
-    /// or nothing of it.
+    folder: Arc<Folder>,
+    /// Held while blocks are read and written again.
     writing: Mutex<()>,
-    /// How the first change failed that did. What sled shows in memory after that may be half a batch;
-    /// what it finds when it is opened again is whole.
-    failed: OnceLock<ErrorKind>,
+    /// How the first change failed that did; alone while a batch is applied, shared while a block is looked for. What sled
+    /// shows in memory after a failure may be half a batch, and half of a block that was cut may be rows of any store.
+    failed: RwLock<Option<ErrorKind>>,
 }
 
 /// A block, and the key that it begins at.
@@ -36,31 +35,48 @@ impl SledStore {
     pub(crate) fn new(db: sled::Db, folder: Folder) -> Self {
         Self {
             db,
-            _folder: folder,
+            folder: Arc::new(folder),
             writing: Mutex::new(()),
-            failed: OnceLock::new(),
+            failed: RwLock::new(None),
         }
     }
 
-    /// Changes the database, unless an earlier change failed.
-    fn change<R>(&self, change: impl FnOnce(&sled::Db) -> sled::Result<R>) -> Result<R> {
-        self.require_whole()?;
-        change(&self.db).map_err(|error| {
-            let error = Error::from(Failure::from(error));
-            self.failed.get_or_init(|| error.kind());
-            error
-        })
+    /// Sees that no change has failed, and keeps others from being applied until the answer is dropped.
+    fn whole(&self) -> Attempt<RwLockReadGuard<'_, Option<ErrorKind>>> {
+        // A panic of sled while it applied a batch is a failure, too.
+        let failed = self.failed.read();
+        let failed = failed.map_err(|_| Failure::Stopped(ErrorKind::Internal))?;
+        match *failed {
+            None => Ok(failed),
+            Some(kind) => Err(Failure::Stopped(kind)),
+        }
     }
 
-    fn require_whole(&self) -> Result<()> {
-        match self.failed.get() {
-            None => Ok(()),
-            Some(kind) => Err(Failure::Stopped(*kind).into()),
+    /// Refuses everything from now on. What is found when the database is opened again is whole: after a write that
+    /// failed, as of a full device, sled writes nothing more; after anything else the database is left open for good, since
+    /// closing it would write what is in memory, which may be half a batch.
+    fn stop(&self, failed: &mut Option<ErrorKind>, error: sled::Error) -> Error {
+        let error = Error::from(Failure::from(error));
+        if failed.replace(error.kind()).is_none() && error.kind() != ErrorKind::Full {
+            std::mem::forget((self.db.clone(), Arc::clone(&self.folder)));
         }
+        error
+    }
+
+    /// Applies blocks as one.
+    fn write(&self, blocks: sled::Batch) -> Result<()> {
+        let failed = self.failed.write();
+        let mut failed = failed.map_err(|_| Failure::Stopped(ErrorKind::Internal))?;
+        if let Some(kind) = *failed {
+            return Err(Failure::Stopped(kind).into());
+        }
+        let applied = self.db.apply_batch(blocks);
+        applied.map_err(|error| self.stop(&mut failed, error))
     }
 
     /// The first block, or the last, of those that begin within a range.
     fn found<'k>(&self, starts: impl RangeBounds<&'k [u8]>, walk: Walk) -> Attempt<Option<Found>> {
+        let _whole = self.whole()?;
         let mut blocks = self.db.range(starts);
         let next = match walk {
             Walk::Up => blocks.next(),
@@ -89,7 +105,7 @@ impl SledStore {
             });
             let (here, later) = changes.split_at(here);
             changes = later;
-            let blocks = block.changed(here).blocks();
+            let blocks = block.changed(here).blocks()?;
             if blocks.is_empty() {
                 batch.remove(start);
                 count += 1;
@@ -109,24 +125,38 @@ impl OrderedStore for SledStore {
     type View = SledView;
 
     fn view(self: &Arc<Self>) -> Result<SledView> {
-        self.require_whole()?;
+        drop(self.whole()?);
         Ok(SledView(Arc::clone(self)))
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
         let mut changes = batch.into_changes();
-        changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // Of a key that is there twice, the later change.
+        changes.dedup_by(|(later, value), (key, kept)| {
+            let same = later == key;
+            if same {
+                *kept = value.take();
+            }
+            same
+        });
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let (blocks, count) = self
             .rewritten(&changes)
             .map_err(|failure| Error::from(failure).with_outcome(Outcome::NotApplied))?;
-        self.change(|db| db.apply_batch(blocks))?;
+        self.write(blocks)?;
+        drop(writing);
         free_replaced(count);
         Ok(())
     }
 
     fn sync(&self) -> Result<()> {
-        self.change(|db| db.flush()).map(drop)
+        drop(self.whole()?);
+        let flushed = self.db.flush();
+        flushed.map(drop).map_err(|error| {
+            let mut failed = self.failed.write().unwrap_or_else(PoisonError::into_inner);
+            self.stop(&mut failed, error)
+        })
     }
 
     fn drop_range(&self, range: Range<&[u8]>) -> Result<()> {
@@ -223,9 +253,17 @@ impl<'a> SledCursor<'a> {
                 self.current = Some((here, at));
                 return Ok(());
             }
-            found = self.store.found(..&*here.start, Walk::Down)?;
+            found = self.below(&here.start)?;
         }
         Ok(())
+    }
+
+    /// The last block that begins before another, unless that one holds the beginning of the cursor's range.
+    fn below(&self, start: &IVec) -> Result<Option<Found>> {
+        match **start <= *self.range.start {
+            true => Ok(None),
+            false => Ok(self.store.found(..&**start, Walk::Down)?),
+        }
     }
 
     /// The first block that begins after a key, within the cursor's range.
@@ -269,7 +307,7 @@ impl Cursor for SledCursor<'_> {
                 self.up(next, &key)
             }
             Walk::Down => {
-                let next = self.store.found(..&*found.start, Walk::Down)?;
+                let next = self.below(&found.start)?;
                 self.down(next, &key)
             }
         }

@@ -248,6 +248,22 @@ fn walks_pass_keys_that_stay_once_while_blocks_are_cut() {
     }
 }
 
+/// A failure would mean that a batch against the rules spoils rows of other stores.
+#[test]
+fn of_a_key_that_is_twice_in_a_batch_the_later_change_counts() {
+    let (dir, _) = devices();
+    let options = SledOptions::new(dir.path()).with_mount_check(false);
+    let store = SledDevices::new(options).open("sda1", StoreKind::Container, Presence::Create);
+    let store = store.unwrap().unwrap();
+    let put = |value: u8| (b"b".to_vec(), Some(vec![value]));
+    let others = [(b"a".to_vec(), Some(vec![0])), (b"c".to_vec(), None)];
+    let batch = others.into_iter().chain([put(1), put(2), put(3)]);
+    store.apply(batch.collect()).unwrap();
+    let view = store.view().unwrap();
+    let found = view.get_many(&[b"b", b"a", b"c"]).unwrap();
+    assert_eq!(found, [Some(vec![3]), Some(vec![0]), None]);
+}
+
 /// The marker that this version writes.
 fn marker() -> Vec<u8> {
     let (dir, folder) = devices();
