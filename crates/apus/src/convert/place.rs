@@ -5,6 +5,7 @@ use crate::cli::PlaceArgs;
 use crate::registry::{EngineSetup, Registry};
 use crate::store::{folders, from_path};
 use broker_api::Engine;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use swift_conf::{ServerConf, ServerKind};
@@ -42,6 +43,7 @@ impl Place {
         let mut setup = EngineSetup::new(&self.devices);
         // Stores come one after the other, and each thread that allocates keeps some of what it frees.
         setup.runtime.workers = 1;
+        setup.runtime.open_stores = NonZeroUsize::MIN;
         if let Some(conf) = &self.conf {
             setup.mount_check = conf.mount_check;
             setup.settings = conf.engines.settings_of(name);
