@@ -88,6 +88,15 @@ failure_from!(
 
 /// Runs the command line of this process with the engines of `registry`.
 pub fn run(registry: &Registry) -> ExitCode {
+    let code = run_command(registry);
+    broker_runtime::pool::wait_for_workers(LAST_WORKERS);
+    code
+}
+
+/// How long the end of the process waits for databases to be closed.
+const LAST_WORKERS: std::time::Duration = std::time::Duration::from_secs(2);
+
+fn run_command(registry: &Registry) -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Serve(args) => serve::run(registry, &args),

@@ -2,7 +2,9 @@
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -28,7 +30,9 @@ impl Pool {
         let (queue, jobs) = bounded::<Job>(depth.max(1));
         let start = |number| {
             let jobs = jobs.clone();
+            let running = Running::begin();
             let run = move || {
+                let _running = running;
                 for job in jobs {
                     // A defect in one operation must not end the thread that serves all others; who
                     // waits for the operation is told by its reply channel being dropped.
@@ -67,6 +71,40 @@ impl Pool {
     pub fn depth(&self) -> usize {
         self.queue.as_ref().map_or(0, Sender::len)
     }
+}
+
+/// Threads of all pools of the process.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// A thread that has begun, until it has ended.
+struct Running;
+
+impl Running {
+    fn begin() -> Self {
+        RUNNING.fetch_add(1, Ordering::AcqRel);
+        Self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Waits until no worker of any pool runs any more, at most so long; false when some still do.
+///
+/// A worker may be the last to let go of an engine, and closes its databases then. A process that ends meanwhile
+/// takes from C++ libraries what they need for it, and they abort.
+pub fn wait_for_workers(patience: Duration) -> bool {
+    let end = Instant::now() + patience;
+    while RUNNING.load(Ordering::Acquire) > 0 {
+        if Instant::now() >= end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 impl Drop for Pool {
