@@ -18,7 +18,7 @@ impl ContainerInfo {
     /// Adds a row to hash and statistics, or with `sign` -1 takes it out of them.
     pub fn count(&mut self, row: &ObjectRowRef<'_>, sign: i64) {
         self.store.hash = self.store.hash.toggled(row.name, row.created_at);
-        if sign < 0 && !self.has_policy_stat(row.policy_index) {
+        if sign < 0 && place(&self.policy_stats, row.policy_index).is_err() {
             return;
         }
         let stat = self.policy_stat_mut(row.policy_index);
@@ -27,27 +27,9 @@ impl ContainerInfo {
         stat.bytes_used = stat.bytes_used.saturating_add(bytes);
     }
 
-    fn has_policy_stat(&self, index: PolicyIndex) -> bool {
-        let stats = &self.policy_stats;
-        stats.iter().any(|stat| stat.policy_index == index)
-    }
-
     /// The counters of a policy, made when there are none.
     pub fn policy_stat_mut(&mut self, index: PolicyIndex) -> &mut PolicyStat {
-        let stats = &mut self.policy_stats;
-        let at = stats
-            .binary_search_by_key(&index, |stat| stat.policy_index)
-            .unwrap_or_else(|at| {
-                let (object_count, bytes_used) = (0, 0);
-                let stat = PolicyStat {
-                    policy_index: index,
-                    object_count,
-                    bytes_used,
-                };
-                stats.insert(at, stat);
-                at
-            });
-        &mut stats[at]
+        counters(&mut self.policy_stats, index)
     }
 }
 
@@ -61,37 +43,63 @@ impl AccountInfo {
         self.container_count += containers;
         self.object_count = self.object_count.saturating_add(objects);
         self.bytes_used = self.bytes_used.saturating_add(bytes);
-        if sign < 0 && !self.has_policy_stat(row.policy_index) {
+        if sign < 0 && place(&self.policy_stats, row.policy_index).is_err() {
             return;
         }
-        let stat = self.policy_stat_mut(row.policy_index);
+        let stat = counters(&mut self.policy_stats, row.policy_index);
         stat.container_count = stat.container_count.map(|count| count + containers);
         stat.object_count = stat.object_count.saturating_add(objects);
         stat.bytes_used = stat.bytes_used.saturating_add(bytes);
     }
+}
 
-    fn has_policy_stat(&self, index: PolicyIndex) -> bool {
-        let stats = &self.policy_stats;
-        stats.iter().any(|stat| stat.policy_index == index)
+/// Counters of one policy; a store keeps them in the order of policies.
+trait OfPolicy {
+    fn policy(&self) -> PolicyIndex;
+    fn zero(index: PolicyIndex) -> Self;
+}
+
+impl OfPolicy for PolicyStat {
+    fn policy(&self) -> PolicyIndex {
+        self.policy_index
     }
 
-    fn policy_stat_mut(&mut self, index: PolicyIndex) -> &mut AccountPolicyStat {
-        let stats = &mut self.policy_stats;
-        let at = stats
-            .binary_search_by_key(&index, |stat| stat.policy_index)
-            .unwrap_or_else(|at| {
-                let (container_count, object_count, bytes_used) = (Some(0), 0, 0);
-                let stat = AccountPolicyStat {
-                    policy_index: index,
-                    container_count,
-                    object_count,
-                    bytes_used,
-                };
-                stats.insert(at, stat);
-                at
-            });
-        &mut stats[at]
+    fn zero(policy_index: PolicyIndex) -> Self {
+        Self {
+            policy_index,
+            object_count: 0,
+            bytes_used: 0,
+        }
     }
+}
+
+impl OfPolicy for AccountPolicyStat {
+    fn policy(&self) -> PolicyIndex {
+        self.policy_index
+    }
+
+    fn zero(policy_index: PolicyIndex) -> Self {
+        Self {
+            policy_index,
+            container_count: Some(0),
+            object_count: 0,
+            bytes_used: 0,
+        }
+    }
+}
+
+/// Where the counters of a policy are, or else belong.
+fn place<S: OfPolicy>(stats: &[S], index: PolicyIndex) -> Result<usize, usize> {
+    stats.binary_search_by_key(&index, S::policy)
+}
+
+/// The counters of a policy, made when there are none.
+fn counters<S: OfPolicy>(stats: &mut Vec<S>, index: PolicyIndex) -> &mut S {
+    let at = place(stats, index).unwrap_or_else(|at| {
+        stats.insert(at, S::zero(index));
+        at
+    });
+    &mut stats[at]
 }
 
 impl Facts {

@@ -1,6 +1,6 @@
 //! The door for authors of key-value engines: what a store of ordered keys must offer.
 //!
-//! Three small traits, nine methods to write. Nothing in them knows accounts, containers or rows; the keys
+//! Three small traits, ten methods to write. Nothing in them knows accounts, containers or rows; the keys
 //! and values are made and read by this crate alone.
 //!
 //! ```text

@@ -92,19 +92,15 @@ impl Drop for Running {
     }
 }
 
-/// Waits until no worker of any pool runs any more, at most so long; false when some still do.
+/// Waits until no worker of any pool of the process runs any more, at most so long.
 ///
-/// A worker may be the last to let go of an engine, and closes its databases then. A process that ends meanwhile
-/// takes from C++ libraries what they need for it, and they abort.
-pub fn wait_for_workers(patience: Duration) -> bool {
+/// A worker that has answered may be the last to let go of an engine, and closes its databases then. When `main` returns
+/// meanwhile, C++ libraries take away what their databases need to be closed, and abort.
+pub fn wait_for_workers(patience: Duration) {
     let end = Instant::now() + patience;
-    while RUNNING.load(Ordering::Acquire) > 0 {
-        if Instant::now() >= end {
-            return false;
-        }
+    while RUNNING.load(Ordering::Acquire) > 0 && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(1));
     }
-    true
 }
 
 impl Drop for Pool {
@@ -117,5 +113,41 @@ impl Drop for Pool {
                 tracing::error!("a worker thread ended by a panic");
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    /// Takes its time to be closed.
+    struct Database(Arc<AtomicBool>);
+
+    impl Drop for Database {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(50));
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    /// A failure would mean that a process ends while a worker closes a database.
+    #[test]
+    fn a_database_that_a_worker_closes_last_is_waited_for() {
+        let closed = Arc::new(AtomicBool::new(false));
+        let pool = Arc::new(Pool::start("last", 1, 1).unwrap());
+        let (begin, begun) = std::sync::mpsc::channel();
+        let last = (Database(Arc::clone(&closed)), Arc::clone(&pool));
+        let job = move || {
+            begun.recv().unwrap();
+            drop(last);
+        };
+        pool.submit(job).ok().unwrap();
+        drop(pool);
+        begin.send(()).unwrap();
+        wait_for_workers(Duration::from_secs(60));
+        assert!(closed.load(Ordering::Acquire));
     }
 }

@@ -317,25 +317,20 @@ impl Cursor for SledCursor<'_> {
         let here = self.current.take().map(|(found, _)| found);
         match self.direction {
             Walk::Up => {
-                let here = here.filter(|found| found.block.below(key) < found.block.len());
-                let found = match here {
-                    Some(here) => Some(here),
-                    None => self.store.found(..=key, Walk::Down)?,
-                };
-                match found {
-                    Some(found) => self.up(Some(found), key),
-                    None => {
-                        let first = self.above(key)?;
-                        self.up(first, key)
-                    }
+                let mut found = here.filter(|found| found.block.below(key) < found.block.len());
+                if found.is_none() {
+                    found = self.store.found(..=key, Walk::Down)?;
                 }
+                if found.is_none() {
+                    found = self.above(key)?;
+                }
+                self.up(found, key)
             }
             Walk::Down => {
-                let here = here.filter(|found| found.block.below(key) > 0);
-                let found = match here {
-                    Some(here) => Some(here),
-                    None => self.store.found(..key, Walk::Down)?,
-                };
+                let mut found = here.filter(|found| found.block.below(key) > 0);
+                if found.is_none() {
+                    found = self.store.found(..key, Walk::Down)?;
+                }
                 self.down(found, key)
             }
         }
