@@ -50,9 +50,14 @@ class Failed(Exception):
     """A check did not hold."""
 
 
+def absolute(path):
+    """Links that are made under a path lead nowhere when they are looked at from elsewhere, unless it is whole."""
+    return Path(path).resolve()
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--apus", required=True, type=Path, help="the binary")
+    parser.add_argument("--apus", required=True, type=absolute, help="the binary")
     parser.add_argument("--rows", type=int, default=20_000, help="rows of the large container (default: 20000)")
     parser.add_argument("--small", type=int, default=50, help="small stores (default: 50)")
     parser.add_argument("--engines", default="sqlite,sled,sqlite", help="the journey; begins and ends at sqlite")
@@ -60,7 +65,7 @@ def parse():
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--json", type=Path, help="write the table here")
     parser.add_argument("--document", type=Path, help="put the table into this document")
-    parser.add_argument("--data", type=Path, help="where data go (default: the temporary folder)")
+    parser.add_argument("--data", type=absolute, help="where data go (default: the temporary folder)")
     options = parser.parse_args()
     options.engines = options.engines.split(",")
     if len(options.engines) < 2 or {options.engines[0], options.engines[-1]} != {"sqlite"}:
