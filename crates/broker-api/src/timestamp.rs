@@ -167,11 +167,14 @@ impl Timestamp {
 
     /// Text without the offset: `0000000001.00000`.
     pub fn normal(self) -> String {
-        format!(
-            "{:010}.{:05}",
-            self.raw / UNITS_PER_SECOND,
-            self.raw % UNITS_PER_SECOND
-        )
+        // Answers have many of these, and formatting machinery costs several times as much.
+        let mut text = *b"0000000000.00000";
+        let mut rest = self.raw;
+        for place in text.iter_mut().rev().filter(|place| **place != b'.') {
+            *place += (rest % 10) as u8;
+            rest /= 10;
+        }
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Text that sorts as the timestamp does; the offset as sixteen hexadecimal digits when not zero.
@@ -238,16 +241,8 @@ impl std::str::FromStr for Timestamp {
 
 fn parse_raw(text: &str, number: &str) -> Result<u64, InvalidTimestamp> {
     let number = number.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
-    // The form in which everything is stored needs no floating point, and its value is exact.
-    if let [seconds @ .., b'.', _, _, _, _, _] = number.as_bytes()
-        && seconds.len() == 10
-        && number
-            .bytes()
-            .enumerate()
-            .all(|(i, b)| i == 10 || b.is_ascii_digit())
-    {
-        let digits = number.bytes().filter(u8::is_ascii_digit);
-        return Ok(digits.fold(0, |raw, b| raw * 10 + u64::from(b - b'0')));
+    if let Some(raw) = parse_normal(number) {
+        return Ok(raw);
     }
     let plain = number
         .bytes()
@@ -264,6 +259,19 @@ fn parse_raw(text: &str, number: &str) -> Result<u64, InvalidTimestamp> {
         return Err(InvalidTimestamp::new(text, "too large"));
     }
     Ok(raw as u64)
+}
+
+/// Reads the form in which nearly everything is stored, `0000000001.00000`, which needs no floating point: its value
+/// is exact.
+fn parse_normal(text: &str) -> Option<u64> {
+    let text: &[u8; 16] = text.as_bytes().try_into().ok()?;
+    let (mut raw, mut others) = (0, text[10] != b'.');
+    for byte in text[..10].iter().chain(&text[11..]) {
+        let digit = byte.wrapping_sub(b'0');
+        others |= digit > 9;
+        raw = raw * 10 + u64::from(digit);
+    }
+    (!others).then_some(raw)
 }
 
 fn parse_offset(text: &str, digits: &str) -> Result<u64, InvalidTimestamp> {
@@ -423,6 +431,9 @@ impl ObjectTimestamps {
     /// When the first piece is not a timestamp, a difference is not hexadecimal, or a time leaves the
     /// range of timestamps.
     pub fn decode(text: &str) -> Result<Self, InvalidTimestamp> {
+        if let Some(raw) = parse_normal(text) {
+            return Ok(Self::all(Timestamp { raw, offset: 0 }));
+        }
         let end = text.find(['+', '-']).unwrap_or(text.len());
         let data = Timestamp::parse(&text[..end])?;
         let (content_type, rest) = take_delta(text, &text[end..], data)?;

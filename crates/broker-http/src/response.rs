@@ -4,6 +4,7 @@
 //! and for the empty bodies that announce themselves. Default pages leave it to the transport,
 //! which knows the body's size.
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
@@ -135,6 +136,13 @@ pub(crate) fn set(response: &mut Response, name: HeaderName, value: &'static str
     response
         .headers_mut()
         .insert(name, HeaderValue::from_static(value));
+}
+
+/// Sets a header to a text that is made for it; text that no header can hold is left out.
+pub(crate) fn set_owned(response: &mut Response, name: HeaderName, value: impl Into<Bytes>) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(value.into()) {
+        response.headers_mut().insert(name, value);
+    }
 }
 
 /// Sets a header to a number.

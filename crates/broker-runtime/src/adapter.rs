@@ -572,6 +572,7 @@ impl<E: SyncEngine> AccountBroker for Handle<E, Accounts> {
         let mut recording = ContainerRecording::default();
         let listed = self.slot().read_without_waiting(|store| {
             require_short(store, query.limit)?;
+            recording.reserve(query.limit.min(ENTRIES_WITHOUT_WAITING));
             ops::list_containers(store, query, &mut recording)
         });
         if listed.is_some() {
@@ -638,6 +639,7 @@ impl<E: SyncEngine> ContainerBroker for Handle<E, Containers> {
         let mut recording = ObjectRecording::default();
         let listed = self.slot().read_without_waiting(|store| {
             require_short(store, query.names.limit)?;
+            recording.reserve(query.names.limit.min(ENTRIES_WITHOUT_WAITING));
             ops::list_objects(store, query, &mut recording)
         });
         if listed.is_some() {

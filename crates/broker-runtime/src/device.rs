@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For so long what was free on a device is taken to be free. Every request asks, and asking the system is a
-/// tenth of what a HEAD costs.
+/// For so long a device that was there is taken to be there. Every request asks, and asking the system is a tenth of
+/// what a HEAD costs.
+const PRESENCE_IS_KNOWN_FOR: Duration = Duration::from_millis(10);
+
+/// For so long what was free on a device is taken to be free.
 const ROOM_IS_KNOWN_FOR: Duration = Duration::from_millis(100);
 
 /// Whether Swift's servers would take the name of a device.
@@ -46,44 +49,74 @@ fn found(path: PathBuf) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// The condition of a device below `devices`, which must be mounted when `mount_check` says so. Whether it is there
-/// is looked at each time; its room may be that of a tenth of a second ago.
+/// What was last seen of a device.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// When it was there, as a mount point or as any directory.
+    present: Instant,
+    mounted: bool,
+    room: DeviceHealth,
+    room_at: Instant,
+}
+
+/// Devices seen lately, by path.
+static SEEN: LazyLock<Mutex<HashMap<PathBuf, Seen>>> = LazyLock::new(Mutex::default);
+
+/// The condition of a device below `devices`, which must be mounted when `mount_check` says so.
+///
+/// That it is there may have been seen a hundredth of a second ago, its room a tenth.
 ///
 /// # Errors
 /// When the system does not tell.
 pub fn health(devices: &Path, device: &str, mount_check: bool) -> io::Result<DeviceHealth> {
-    let path = devices.join(device);
-    let usable = is_name(device)
-        && match mount_check {
-            true => is_mounted(&path)?,
-            false => path.is_dir(),
-        };
-    if !usable {
+    if !is_name(device) {
         return Ok(DeviceHealth::Absent);
     }
-    room(path)
+    let path = devices.join(device);
+    let now = Instant::now();
+    let is_recent = |then: Instant, limit| now.saturating_duration_since(then) < limit;
+    let seen = lock(&SEEN).get(&path).copied();
+    let seen = seen.filter(|seen| is_recent(seen.room_at, ROOM_IS_KNOWN_FOR));
+    if let Some(seen) = seen
+        && is_recent(seen.present, PRESENCE_IS_KNOWN_FOR)
+        && seen.mounted >= mount_check
+    {
+        return Ok(seen.room);
+    }
+    let is_present = match mount_check {
+        true => is_mounted(&path)?,
+        false => path.is_dir(),
+    };
+    if !is_present {
+        return Ok(DeviceHealth::Absent);
+    }
+    let (room, room_at) = match seen {
+        Some(seen) => (seen.room, seen.room_at),
+        None => (room(&path)?, now),
+    };
+    let seen = Seen {
+        present: now,
+        mounted: mount_check,
+        room,
+        room_at,
+    };
+    let mut devices = lock(&SEEN);
+    devices.retain(|_, seen| is_recent(seen.room_at, ROOM_IS_KNOWN_FOR));
+    devices.insert(path, seen);
+    Ok(room)
 }
 
-/// A device that is ready, with its room.
-fn room(path: PathBuf) -> io::Result<DeviceHealth> {
-    static KNOWN: LazyLock<Mutex<HashMap<PathBuf, (Instant, DeviceHealth)>>> =
-        LazyLock::new(Mutex::default);
-    let now = Instant::now();
-    let is_fresh = |since: &Instant| now.duration_since(*since) < ROOM_IS_KNOWN_FOR;
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, room)) = known.get(&path).filter(|(since, _)| is_fresh(since)) {
-        return Ok(*room);
-    }
-    drop(known);
-    let room = rustix::fs::statvfs(&path)?;
-    let room = DeviceHealth::Ready {
+/// The room of a device that is ready.
+fn room(path: &Path) -> io::Result<DeviceHealth> {
+    let room = rustix::fs::statvfs(path)?;
+    Ok(DeviceHealth::Ready {
         free_bytes: room.f_frsize.saturating_mul(room.f_bavail),
         total_bytes: room.f_frsize.saturating_mul(room.f_blocks),
-    };
-    known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    known.retain(|_, (since, _)| is_fresh(since));
-    known.insert(path, (now, room));
-    Ok(room)
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -100,6 +133,9 @@ mod tests {
         std::fs::write(dir.join("sda1/.ismount"), "").unwrap();
         assert!(matches!(health(true), DeviceHealth::Ready { .. }));
         std::fs::remove_dir_all(&dir).unwrap();
+        std::thread::sleep(PRESENCE_IS_KNOWN_FOR);
+        assert_eq!(health(true), DeviceHealth::Absent);
+        assert_eq!(health(false), DeviceHealth::Absent);
     }
 
     #[test]

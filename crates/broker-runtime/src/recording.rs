@@ -5,6 +5,9 @@ use broker_api::{
 };
 use std::ops::{ControlFlow, Range};
 
+/// Bytes of text that an entry usually has.
+const USUAL_TEXT: usize = 128;
+
 /// Texts, one after the other.
 #[derive(Debug, Default)]
 struct Texts(String);
@@ -13,6 +16,10 @@ struct Texts(String);
 type Place = Range<usize>;
 
 impl Texts {
+    fn reserve(&mut self, entries: usize) {
+        self.0.reserve(entries * USUAL_TEXT);
+    }
+
     fn keep(&mut self, text: &str) -> Place {
         let start = self.0.len();
         self.0.push_str(text);
@@ -70,6 +77,12 @@ impl ObjectVisitor for ObjectRecording {
 }
 
 impl ObjectRecording {
+    /// Makes room for so many entries of usual size.
+    pub(crate) fn reserve(&mut self, entries: usize) {
+        self.entries.reserve(entries);
+        self.texts.reserve(entries);
+    }
+
     /// Shows the listing to a visitor.
     pub(crate) fn show(&self, visitor: &mut dyn ObjectVisitor) {
         let text = |place| self.texts.at(place);
@@ -128,6 +141,12 @@ impl ContainerVisitor for ContainerRecording {
 }
 
 impl ContainerRecording {
+    /// Makes room for so many entries of usual size.
+    pub(crate) fn reserve(&mut self, entries: usize) {
+        self.entries.reserve(entries);
+        self.texts.reserve(entries);
+    }
+
     /// Shows the listing to a visitor.
     pub(crate) fn show(&self, visitor: &mut dyn ContainerVisitor) {
         let text = |place| self.texts.at(place);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use broker_api::{AccountInfo, BrokerOptions};
 use http::StatusCode;
+use http::header::HeaderName;
 
 use super::{Call, gone, mark_deleted};
 use crate::accept;
@@ -12,9 +13,13 @@ use crate::device;
 use crate::header_names::{self, canonical_case};
 use crate::listing::{AccountLister, Listing, Root};
 use crate::query::Query;
-use crate::request::{self, X_BACKEND_ALLOW_RESERVED_NAMES};
+use crate::request::{self, X_BACKEND_ALLOW_RESERVED_NAMES, X_PUT_TIMESTAMP, X_TIMESTAMP};
 use crate::response::{self, Answer, Refused};
 use crate::status::{OrRefuse, stored_metadata};
+
+const X_ACCOUNT_CONTAINER_COUNT: HeaderName = HeaderName::from_static("x-account-container-count");
+const X_ACCOUNT_OBJECT_COUNT: HeaderName = HeaderName::from_static("x-account-object-count");
+const X_ACCOUNT_BYTES_USED: HeaderName = HeaderName::from_static("x-account-bytes-used");
 
 impl Call<'_> {
     pub(super) async fn head(&self) -> Answer {
@@ -54,19 +59,19 @@ impl Call<'_> {
     fn describe(&self, response: &mut Response, info: &AccountInfo) -> Result<(), Refused> {
         let store = &info.store;
         let times = [
-            ("x-timestamp", store.created_at.value()),
-            ("x-put-timestamp", store.put_timestamp.value()),
+            (X_TIMESTAMP, store.created_at.value()),
+            (X_PUT_TIMESTAMP, store.put_timestamp.value()),
         ];
         for (name, time) in times {
-            header_names::set(response, name, &time.normal());
+            response::set_owned(response, name, time.normal());
         }
         let totals = [
-            ("x-account-container-count", info.container_count),
-            ("x-account-object-count", info.object_count),
-            ("x-account-bytes-used", info.bytes_used),
+            (X_ACCOUNT_CONTAINER_COUNT, info.container_count),
+            (X_ACCOUNT_OBJECT_COUNT, info.object_count),
+            (X_ACCOUNT_BYTES_USED, info.bytes_used),
         ];
         for (name, number) in totals {
-            header_names::set(response, name, &number.to_string());
+            response::set_number(response, name, number);
         }
         for stat in &info.policy_stats {
             let index = u32::try_from(stat.policy_index.0).ok();

@@ -7,7 +7,7 @@ use broker_api::{
     PolicyIndex, Timestamp, TimestampText,
 };
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, LAST_MODIFIED};
+use http::header::{CONTENT_LENGTH, HeaderName, LAST_MODIFIED};
 
 use super::write::{is_kept, set_policy};
 use super::{Call, X_BACKEND_RECORD_TYPE, timed};
@@ -18,13 +18,25 @@ use crate::header_names;
 use crate::listing::{Listing, ObjectLister, Root};
 use crate::log::date::HttpDate;
 use crate::query::{ContainerListing, Query};
-use crate::request::{self, X_BACKEND_ALLOW_RESERVED_NAMES};
+use crate::request::{self, X_BACKEND_ALLOW_RESERVED_NAMES, X_PUT_TIMESTAMP, X_TIMESTAMP};
 use crate::response::{self, Answer, Refused};
 use crate::status::{OrRefuse, stored_metadata};
 use crate::transport::Reason;
 
 const X_BACKEND_RECORD_STORAGE_POLICY_INDEX: HeaderName =
     HeaderName::from_static("x-backend-record-storage-policy-index");
+
+const X_BACKEND_TIMESTAMP: HeaderName = HeaderName::from_static("x-backend-timestamp");
+const X_BACKEND_PUT_TIMESTAMP: HeaderName = HeaderName::from_static("x-backend-put-timestamp");
+const X_BACKEND_DELETE_TIMESTAMP: HeaderName =
+    HeaderName::from_static("x-backend-delete-timestamp");
+const X_BACKEND_STATUS_CHANGED_AT: HeaderName =
+    HeaderName::from_static("x-backend-status-changed-at");
+const X_BACKEND_SHARDING_STATE: HeaderName = HeaderName::from_static("x-backend-sharding-state");
+const X_CONTAINER_OBJECT_COUNT: HeaderName = HeaderName::from_static("x-container-object-count");
+const X_CONTAINER_BYTES_USED: HeaderName = HeaderName::from_static("x-container-bytes-used");
+/// Headers that a read answers with, and room for some of metadata.
+const USUAL_HEADERS: usize = 20;
 
 impl Call<'_> {
     pub(super) async fn head(&self) -> Answer {
@@ -102,24 +114,14 @@ impl Call<'_> {
         describe_times(response, Some(info));
         let store = &info.store;
         let put = store.put_timestamp.value();
-        let texts = [
-            ("x-timestamp", store.created_at.value().normal()),
-            ("x-put-timestamp", put.normal()),
-            ("x-container-object-count", info.object_count().to_string()),
-            ("x-container-bytes-used", info.bytes_used().to_string()),
-            (
-                "x-backend-sharding-state",
-                info.db_state.as_str().to_owned(),
-            ),
-        ];
-        for (name, text) in texts {
-            header_names::set(response, name, &text);
-        }
-        let mut modified = Vec::new();
+        response::set_owned(response, X_TIMESTAMP, store.created_at.value().normal());
+        response::set_owned(response, X_PUT_TIMESTAMP, put.normal());
+        response::set_number(response, X_CONTAINER_OBJECT_COUNT, info.object_count());
+        response::set_number(response, X_CONTAINER_BYTES_USED, info.bytes_used());
+        response::set(response, X_BACKEND_SHARDING_STATE, info.db_state.as_str());
+        let mut modified = Vec::with_capacity(HttpDate::LENGTH);
         HttpDate::at(put.ceil_seconds()).write(&mut modified);
-        if let Ok(modified) = HeaderValue::from_bytes(&modified) {
-            response.headers_mut().insert(LAST_MODIFIED, modified);
-        }
+        response::set_owned(response, LAST_MODIFIED, modified);
         let metadata = stored_metadata(store)?;
         for entry in metadata.entries() {
             let is_kept = || is_kept(&entry.key.to_lowercase(), self.context);
@@ -143,23 +145,24 @@ pub(super) fn gone(info: Option<&ContainerInfo>) -> Refused {
 fn describe_times(response: &mut Response, info: Option<&ContainerInfo>) {
     let store = info.map(|info| &info.store);
     let times = [
-        ("x-backend-timestamp", store.map(|store| &store.created_at)),
+        (X_BACKEND_TIMESTAMP, store.map(|store| &store.created_at)),
         (
-            "x-backend-put-timestamp",
+            X_BACKEND_PUT_TIMESTAMP,
             store.map(|store| &store.put_timestamp),
         ),
         (
-            "x-backend-delete-timestamp",
+            X_BACKEND_DELETE_TIMESTAMP,
             store.map(|store| &store.delete_timestamp),
         ),
         (
-            "x-backend-status-changed-at",
+            X_BACKEND_STATUS_CHANGED_AT,
             store.map(|store| &store.status_changed_at),
         ),
     ];
+    response.headers_mut().reserve(USUAL_HEADERS);
     for (name, time) in times {
         let time = time.map_or(Timestamp::ZERO, TimestampText::value);
-        header_names::set(response, name, &time.internal());
+        response::set_owned(response, name, time.internal());
     }
     set_policy(
         response,

@@ -24,6 +24,10 @@ use crate::response;
 
 /// A listing up to this size is sent whole, with its length.
 const FIRST_PAGE_BYTES: usize = 4 << 20;
+/// For so many rows there is room from the beginning.
+const FEW_ROWS: usize = 128;
+/// What a row usually takes at most.
+const USUAL_ROW_BYTES: usize = 192;
 /// The size of further pages, which a slow client may hold for long.
 const NEXT_PAGE_BYTES: usize = 1 << 20;
 
@@ -97,7 +101,10 @@ impl<L: Lister> Listing<L> {
     /// Reads the first page and makes the response of it: 200, or 204 when it is empty text.
     pub(crate) async fn respond(mut self) -> Result<Response> {
         let content_type = self.choice.content_type();
-        let sheet = Sheet::new(self.choice, self.root.clone(), FIRST_PAGE_BYTES);
+        let mut sheet = Sheet::new(self.choice, self.root.clone(), FIRST_PAGE_BYTES);
+        sheet
+            .bytes
+            .reserve(self.limit.min(FEW_ROWS) * USUAL_ROW_BYTES);
         let (first, rest) = self.page(sheet).await?;
         let mut response = match rest {
             None => whole(first),

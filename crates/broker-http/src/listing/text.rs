@@ -6,8 +6,9 @@ use broker_api::timestamp::UNITS_PER_SECOND;
 
 /// Appends a JSON string as Python's `json.dumps` spells it.
 pub(crate) fn push_json_text(out: &mut Vec<u8>, text: &str) {
-    let is_plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'"' && *b != b'\\';
-    if text.as_bytes().iter().all(is_plain) {
+    let is_special = |b: u8| !matches!(b, b' '..=b'~') || b == b'"' || b == b'\\';
+    // Without a branch for each byte, so that many are looked at at once.
+    if !text.bytes().fold(false, |any, b| any | is_special(b)) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
@@ -83,21 +84,21 @@ impl IsoTime {
         }
         out.extend_from_slice(self.date.as_bytes());
         let in_day = seconds % 86_400;
-        push_digits(out, in_day / 3600, 2);
-        out.push(b':');
-        push_digits(out, in_day / 60 % 60, 2);
-        out.push(b':');
-        push_digits(out, in_day % 60, 2);
-        out.push(b'.');
-        push_digits(out, time.raw() % UNITS_PER_SECOND, 5);
-        out.push(b'0');
+        let mut text = *b"00:00:00.000000";
+        write_digits(&mut text[..2], in_day / 3600);
+        write_digits(&mut text[3..5], in_day / 60 % 60);
+        write_digits(&mut text[6..8], in_day % 60);
+        // The sixth digit is always zero.
+        write_digits(&mut text[9..14], time.raw() % UNITS_PER_SECOND);
+        out.extend_from_slice(&text);
     }
 }
 
-fn push_digits(out: &mut Vec<u8>, number: u64, width: u32) {
-    for place in (0..width).rev() {
-        let digit = number / 10_u64.pow(place) % 10;
-        out.push(b'0' + u8::try_from(digit).unwrap_or_default());
+/// Writes the last digits of a number over zeros.
+fn write_digits(zeros: &mut [u8], mut number: u64) {
+    for place in zeros.iter_mut().rev() {
+        *place += (number % 10) as u8;
+        number /= 10;
     }
 }
 

@@ -1,7 +1,5 @@
 //! Calendar arithmetic in UTC, for `Date` headers and log lines.
 
-use std::cell::RefCell;
-
 const DAYS: [&str; 7] = [
     "Sunday",
     "Monday",
@@ -108,31 +106,32 @@ impl HttpDate {
         Self(seconds)
     }
 
-    /// Appends it, such as `Tue, 14 Nov 2023 22:13:21 GMT`. Each thread formats a second once.
-    pub(crate) fn write(self, out: &mut Vec<u8>) {
-        thread_local! {
-            static LAST: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
-        }
-        LAST.with_borrow_mut(|(second, text)| {
-            if *second != self.0 {
-                (*second, *text) = (self.0, self.format());
-            }
-            out.extend_from_slice(text.as_bytes());
-        });
-    }
+    /// Bytes that [`write`](Self::write) appends, until the year 10000.
+    pub(crate) const LENGTH: usize = 29;
 
-    fn format(self) -> String {
+    /// Appends it, such as `Tue, 14 Nov 2023 22:13:21 GMT`.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
         let date = Civil::at(self.0);
-        format!(
-            "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
-            &date.weekday_name()[..3],
-            date.day,
-            &date.month_name()[..3],
-            date.year,
-            date.hour,
-            date.minute,
-            date.second
-        )
+        let mut digits = itoa::Buffer::new();
+        let mut two = |out: &mut Vec<u8>, number: u64| {
+            if number < 10 {
+                out.push(b'0');
+            }
+            out.extend_from_slice(digits.format(number).as_bytes());
+        };
+        out.extend_from_slice(&date.weekday_name().as_bytes()[..3]);
+        out.extend_from_slice(b", ");
+        two(out, date.day);
+        out.push(b' ');
+        out.extend_from_slice(&date.month_name().as_bytes()[..3]);
+        out.push(b' ');
+        // From 1970 on: never fewer than four digits.
+        two(out, date.year);
+        for (separator, number) in [(b' ', date.hour), (b':', date.minute), (b':', date.second)] {
+            out.push(separator);
+            two(out, number);
+        }
+        out.extend_from_slice(b" GMT");
     }
 }
 
@@ -143,7 +142,12 @@ mod tests {
     /// A wrong calendar would show in every response and log line.
     #[test]
     fn dates_are_right_around_leap_days() {
-        let text = |seconds| HttpDate::at(seconds).format();
+        let text = |seconds| {
+            let mut out = Vec::new();
+            HttpDate::at(seconds).write(&mut out);
+            assert_eq!(out.len(), HttpDate::LENGTH);
+            String::from_utf8(out).unwrap()
+        };
         assert_eq!(text(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(text(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(text(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
