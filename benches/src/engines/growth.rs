@@ -17,6 +17,13 @@ const WRITERS: usize = 16;
 /// For how long they are put.
 const WRITING: Duration = Duration::from_secs(1);
 
+/// After many rows were added an engine has this time for what it does in the background: the question is what a large
+/// container costs, not what filling it does.
+const REST: Duration = Duration::from_secs(15);
+
+/// So many rows are many.
+const REST_AFTER: usize = 100_000;
+
 const PUT: &str = "PUT, 16 at a time: µs each";
 const HEAD: &str = "HEAD: µs";
 const PAGE_100: &str = "page of 100 in the middle: µs";
@@ -81,6 +88,9 @@ impl Growth {
                 10_000,
             )
             .await?;
+            if size - filled > REST_AFTER {
+                std::thread::sleep(REST);
+            }
             filled = size;
             measured.push((size, rows_cost(&container, size).await?));
             eprintln!("{engine}: {size} rows measured");
