@@ -1,13 +1,14 @@
 //! [`SqliteEngine`]: finds, opens, makes and removes Swift's files.
 
 use crate::account::Account;
+use crate::cache::Shares;
 use crate::container::Container;
 use crate::create;
 use crate::error::{Attempt, Failure, OsContext};
 use crate::options::SqliteOptions;
 use crate::path::StorePaths;
 use crate::schema;
-use crate::store::SqliteStore;
+use crate::store::{Layout, SqliteStore};
 use crate::synced;
 use crate::walk::{self, Page};
 use broker_api::{
@@ -33,12 +34,14 @@ pub fn open(options: SqliteOptions, runtime: &RuntimeOptions) -> Result<Arc<dyn 
 #[derive(Debug)]
 pub struct SqliteEngine {
     pub(crate) options: SqliteOptions,
+    shares: Arc<Shares>,
 }
 
 impl SqliteEngine {
     /// Makes an engine; nothing is read or written yet.
     pub fn new(options: SqliteOptions) -> Self {
-        Self { options }
+        let shares = Shares::of(options.page_cache_mb);
+        Self { options, shares }
     }
 
     pub(crate) fn paths(&self, location: &Location) -> StorePaths {
@@ -52,6 +55,15 @@ impl SqliteEngine {
             true => Ok(()),
             false => Err(Failure::NotMounted),
         }
+    }
+
+    fn open_store<K: Layout>(&self, location: &Location) -> Result<Option<SqliteStore<K>>> {
+        Ok(SqliteStore::open(
+            self.paths(location),
+            self.options.durability,
+            self.options.db_preallocation,
+            &self.shares,
+        )?)
     }
 
     fn health(&self, device: &str) -> Attempt<DeviceHealth> {
@@ -82,23 +94,11 @@ impl SyncEngine for SqliteEngine {
     }
 
     fn open_account(&self, location: &Location) -> Result<Option<Self::Account>> {
-        let SqliteOptions {
-            durability,
-            db_preallocation,
-            ..
-        } = self.options;
-        let paths = self.paths(location);
-        Ok(SqliteStore::open(paths, durability, db_preallocation)?)
+        self.open_store(location)
     }
 
     fn open_container(&self, location: &Location) -> Result<Option<Self::Container>> {
-        let SqliteOptions {
-            durability,
-            db_preallocation,
-            ..
-        } = self.options;
-        let paths = self.paths(location);
-        Ok(SqliteStore::open(paths, durability, db_preallocation)?)
+        self.open_store(location)
     }
 
     fn create_account(

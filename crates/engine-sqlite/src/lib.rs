@@ -19,6 +19,7 @@
 //! Containers that Swift is splitting into shards are refused, not damaged.
 
 mod account;
+mod cache;
 mod connection;
 mod container;
 mod counting;

@@ -11,6 +11,7 @@
 //! count at the end finds out.
 
 use crate::account::Account;
+use crate::cache::Shares;
 use crate::container::Container;
 use crate::create::{self, make_dirs, make_file, unless_absent};
 use crate::engine::SqliteEngine;
@@ -40,7 +41,12 @@ impl SqliteEngine {
 
     /// Opens what was begun and not finished.
     fn open_stage<K: Layout>(&self, location: &Location) -> Result<Option<SqliteStore<K>>> {
-        let store = SqliteStore::open(self.stage(location), Durability::Process, false)?;
+        let store = SqliteStore::open(
+            self.stage(location),
+            Durability::Process,
+            false,
+            &Shares::of(0),
+        )?;
         if let Some(store) = &store {
             let set = store.conn()?.execute_batch(PRAGMAS);
             set.map_err(crate::error::Failure::from)?;

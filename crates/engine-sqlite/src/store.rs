@@ -1,5 +1,6 @@
 //! An open store: transactions, buffered records, and what accounts and containers share.
 
+use crate::cache::{MANY_READS, SHARED_KIB, Share, Shares};
 use crate::connection;
 use crate::error::{Attempt, Failure};
 use crate::nowait;
@@ -18,6 +19,7 @@ use broker_runtime::sync::{Access, Buffered, StatChange, Store};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use std::cell::OnceCell;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// What differs between the files of accounts and of containers.
@@ -91,6 +93,11 @@ pub struct SqliteStore<K: Layout> {
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
+    shares: Arc<Shares>,
+    /// What lets the connection keep more pages than others.
+    share: Option<Share>,
+    /// What this thread had read when the transaction began.
+    reads_before: u64,
     unsharded: Option<DirTime>,
     kind: PhantomData<K>,
 }
@@ -108,6 +115,7 @@ impl<K: Layout> SqliteStore<K> {
         paths: StorePaths,
         durability: Durability,
         preallocate: bool,
+        shares: &Arc<Shares>,
     ) -> Attempt<Option<Self>> {
         if K::KIND == StoreKind::Container && paths.is_sharded()? {
             return Err(Failure::Sharded);
@@ -122,6 +130,9 @@ impl<K: Layout> SqliteStore<K> {
         };
         Ok(Some(Self {
             preallocation: preallocate.then(|| Preallocation::of(file)),
+            shares: Arc::clone(shares),
+            share: None,
+            reads_before: 0,
             conn: OnceCell::new(),
             schema: Schema::unknown(),
             paths,
@@ -182,6 +193,7 @@ impl<K: Layout> SqliteStore<K> {
             Access::Read => "BEGIN DEFERRED",
             Access::Write => "BEGIN IMMEDIATE",
         };
+        self.reads_before = sqlite_nowait::reads();
         self.conn()?.prepare_cached(begin)?.execute([])?;
         self.access = Some(access);
         if access == Access::Write {
@@ -199,6 +211,21 @@ impl<K: Layout> SqliteStore<K> {
         self.conn()?.prepare_cached("COMMIT")?.execute([])?;
         self.access = None;
         self.overlaid_for = None;
+        self.keep_more_pages()
+    }
+
+    /// Gives the connection a share of the memory for pages when the transaction that ended read many.
+    fn keep_more_pages(&mut self) -> Attempt<()> {
+        let read = sqlite_nowait::reads().saturating_sub(self.reads_before);
+        if self.share.is_some() || read < MANY_READS || self.must_not_wait {
+            return Ok(());
+        }
+        if let Some(share) = self.shares.take() {
+            // Negative numbers are KiB.
+            self.conn()?
+                .pragma_update(None, "cache_size", -(SHARED_KIB as i64))?;
+            self.share = Some(share);
+        }
         Ok(())
     }
 

@@ -44,7 +44,7 @@
 mod syscalls;
 mod thread;
 
-pub use thread::must_not_wait;
+pub use thread::{must_not_wait, reads};
 
 use rusqlite::Connection;
 

@@ -101,9 +101,9 @@ unsafe fn read_from_memory(
 }
 
 /// Makes, for each call, a module with what was there before and what takes its place, and a function that replaces
-/// them all. The bodies are for threads that must not wait.
+/// them all. Each begins with a note of what it is; the bodies are for threads that must not wait.
 macro_rules! replacements {
-    ($(fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $instead:block)*) => {
+    ($($note:ident fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $instead:block)*) => {
         $(mod $name {
             use super::*;
 
@@ -113,6 +113,7 @@ macro_rules! replacements {
             /// # Safety
             /// As for the system call of this name.
             pub(super) unsafe extern "C" fn call($($argument: $type),*) -> $result {
+                $note();
                 match BEFORE.get() {
                     // SAFETY: the caller keeps the promises of the system call, and this is what it would have called.
                     Some(before) if !thread::must_not_wait() => unsafe { before($($argument),*) },
@@ -152,31 +153,39 @@ impl Vfs {
     }
 }
 
+/// Notes a call that reads.
+fn a_read() {
+    thread::count_read();
+}
+
+/// Any other call is not noted.
+fn another() {}
+
 replacements! {
     // Opening waits for the inode, and what is opened in a read is a journal to be rolled back.
-    fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int { refused() }
-    fn read(fd: c_int, buffer: *mut c_void, count: libc::size_t) -> libc::ssize_t {
+    another fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int { refused() }
+    a_read fn read(fd: c_int, buffer: *mut c_void, count: libc::size_t) -> libc::ssize_t {
         // SAFETY: who calls `read` passes a buffer of this size.
         unsafe { read_from_memory(fd, buffer, count, -1) }
     }
-    fn pread(fd: c_int, buffer: *mut c_void, count: libc::size_t, offset: libc::off_t) -> libc::ssize_t {
+    a_read fn pread(fd: c_int, buffer: *mut c_void, count: libc::size_t, offset: libc::off_t) -> libc::ssize_t {
         // SAFETY: who calls `pread` passes a buffer of this size.
         unsafe { read_from_memory(fd, buffer, count, offset) }
     }
     // Its offset is of another type on some systems, and hardly an SQLite is built to use it.
-    fn pread64(fd: c_int, buffer: *mut c_void, count: libc::size_t, offset: libc::off64_t) -> libc::ssize_t {
+    a_read fn pread64(fd: c_int, buffer: *mut c_void, count: libc::size_t, offset: libc::off64_t) -> libc::ssize_t {
         refused()
     }
-    fn write(fd: c_int, bytes: *const c_void, count: libc::size_t) -> libc::ssize_t { refused() }
-    fn pwrite(fd: c_int, bytes: *const c_void, count: libc::size_t, offset: libc::off_t) -> libc::ssize_t {
+    another fn write(fd: c_int, bytes: *const c_void, count: libc::size_t) -> libc::ssize_t { refused() }
+    another fn pwrite(fd: c_int, bytes: *const c_void, count: libc::size_t, offset: libc::off_t) -> libc::ssize_t {
         refused()
     }
-    fn pwrite64(fd: c_int, bytes: *const c_void, count: libc::size_t, offset: libc::off64_t) -> libc::ssize_t {
+    another fn pwrite64(fd: c_int, bytes: *const c_void, count: libc::size_t, offset: libc::off64_t) -> libc::ssize_t {
         refused()
     }
-    fn ftruncate(fd: c_int, length: libc::off_t) -> c_int { refused() }
-    fn fallocate(fd: c_int, from: libc::off_t, length: libc::off_t) -> c_int { refused() }
-    fn unlink(path: *const c_char) -> c_int { refused() }
+    another fn ftruncate(fd: c_int, length: libc::off_t) -> c_int { refused() }
+    another fn fallocate(fd: c_int, from: libc::off_t, length: libc::off_t) -> c_int { refused() }
+    another fn unlink(path: *const c_char) -> c_int { refused() }
 }
 
 #[cfg(test)]

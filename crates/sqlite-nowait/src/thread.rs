@@ -22,6 +22,18 @@ enum State {
 // closed while the thread ends.
 thread_local! {
     static STATE: Cell<State> = const { Cell::new(State::Free) };
+    static READS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many reads of files SQLite has made on the calling thread since some connection of the process was
+/// [prepared](crate::prepare): with few exceptions pages that the connections did not keep.
+pub fn reads() -> u64 {
+    READS.get()
+}
+
+/// Counts a read.
+pub(crate) fn count_read() {
+    READS.set(READS.get().wrapping_add(1));
 }
 
 /// Whether the calling thread is inside [`without_waiting`](crate::without_waiting).
