@@ -457,11 +457,16 @@ fn unknown(failure: Failure) -> Error {
     Error::from(failure).with_outcome(Outcome::Unknown)
 }
 
-/// Whether a time lies far enough back for the file system's clock to have moved on.
+/// Whether a time lies far enough back for the file system's clock to have moved on, so that a later change has another
+/// time. The clock of most goes by the kernel's ticks, of ten milliseconds at most; of some by seconds.
 fn is_past((seconds, nanoseconds): DirTime) -> bool {
+    let tick = match nanoseconds {
+        0 => 2000,
+        _ => 20,
+    };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_millis() as i64);
-    seconds * 1000 + nanoseconds / 1_000_000 + 100 < now
+    seconds * 1000 + nanoseconds / 1_000_000 + tick < now
 }
 
 impl<K: Layout> Store for SqliteStore<K> {
