@@ -407,6 +407,8 @@ impl AccountStore for SqliteStore<Account> {
         range: &NameRange,
         visit: &mut dyn FnMut(ContainerRowRef<'_>) -> Step,
     ) -> Result<()> {
+        let begun = self.begin_in_earnest();
+        self.judged(begun)?;
         let scan = || match self.overlaid() {
             Some(overlay) => self.scan_overlaid(overlay, range, visit),
             None => self.scan_live(range, visit),

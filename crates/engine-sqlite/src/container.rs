@@ -548,6 +548,8 @@ impl ContainerStore for SqliteStore<Container> {
         if filter.since_row.is_some() {
             self.require_numbers()?;
         }
+        let begun = self.begin_in_earnest();
+        self.judged(begun)?;
         let scan = || {
             let policy = self.policy_of(filter)?;
             match self.overlaid() {

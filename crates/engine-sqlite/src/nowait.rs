@@ -5,18 +5,30 @@
 //! facts, scan, commit                                                                      ├─ each a `step`
 //! ```
 //!
+//! Facts are kept with the change counter of the file. While the file has the same one, the next read begins without
+//! a transaction: most ask for facts only, and a transaction is a dozen system calls. A scan begins it then, and is
+//! refused when the counter has moved on.
+//!
 //! The mode belongs to the thread and a store may go from thread to thread between two calls, so a store only
 //! remembers that its transaction must not wait, and each call that may be part of such a read enters the mode and
 //! leaves it. A call that does not is refused: the connection is not to be had outside a step.
 
 use crate::error::{Attempt, Failure};
 use crate::store::{Layout, SqliteStore};
+use broker_api::Facts;
 use broker_runtime::sync::{Access, Store};
 use std::time::Duration;
 
 /// What one step may cost, in about microseconds. A listing of 200 rows costs up to 700 when none of its pages is
 /// in the connection's own memory.
 const EFFORT: u32 = 1000;
+
+/// Facts as they were while the file had this change counter.
+#[derive(Debug)]
+pub(crate) struct Known {
+    counter: u32,
+    facts: Facts,
+}
 
 #[expect(private_bounds, reason = "the kinds of stores are closed")]
 impl<K: Layout> SqliteStore<K> {
@@ -32,14 +44,58 @@ impl<K: Layout> SqliteStore<K> {
     fn try_at_once(&mut self) -> broker_api::Result<bool> {
         // What is asked for here are names that were looked up when the store was opened. A directory that has
         // changed since is read by those who may wait.
-        let is_ready = self.is_open() && self.is_known_unsharded() && self.is_current()?;
+        let is_ready = self.is_open() && self.is_known_unsharded() && self.is_same_file()?;
         if !is_ready || self.pending.size()? > 0 {
             return Ok(false);
         }
-        self.wait_up_to(Duration::ZERO)?;
         self.must_not_wait = true;
-        step(true, || self.start(Access::Read))?;
+        self.unbegun = self.known.is_some() && self.is_as_known()?;
+        if !self.unbegun {
+            self.start_at_once()?;
+        }
         Ok(true)
+    }
+
+    fn start_at_once(&mut self) -> Attempt<()> {
+        step(true, || {
+            self.wait_up_to(Duration::ZERO)?;
+            self.start(Access::Read)
+        })
+    }
+
+    fn counter(&self) -> Attempt<Option<u32>> {
+        step(true, || Ok(sqlite_nowait::change_counter(self.conn()?)))
+    }
+
+    fn is_as_known(&self) -> Attempt<bool> {
+        let known = self.known.as_ref().map(|known| known.counter);
+        Ok(known.is_some() && known == self.counter()?)
+    }
+
+    /// The facts in a read that does not wait.
+    pub(crate) fn facts_at_once(&mut self) -> Attempt<Facts> {
+        if let Some(known) = self.known.as_ref().filter(|_| self.unbegun) {
+            return Ok(known.facts.clone());
+        }
+        let facts = step(true, || K::facts(self))?;
+        // Nobody commits while the transaction reads.
+        self.known = self.counter()?.map(|counter| Known {
+            counter,
+            facts: facts.clone(),
+        });
+        Ok(facts)
+    }
+
+    /// Begins the transaction of a read that does not wait when it has not begun: of what the known facts are from.
+    pub(crate) fn begin_in_earnest(&mut self) -> Attempt<()> {
+        if !std::mem::take(&mut self.unbegun) {
+            return Ok(());
+        }
+        self.start_at_once()?;
+        match self.is_as_known()? {
+            true => Ok(()),
+            false => Err(Failure::WouldWait),
+        }
     }
 }
 

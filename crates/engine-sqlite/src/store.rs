@@ -3,7 +3,7 @@
 use crate::cache::{MANY_READS, SHARED_KIB, Share, Shares};
 use crate::connection;
 use crate::error::{Attempt, Failure};
-use crate::nowait;
+use crate::nowait::{self, Known};
 use crate::overlay::{self, Overlay};
 use crate::path::{FileId, StorePaths, file_id};
 use crate::pending::Pending;
@@ -90,6 +90,10 @@ pub struct SqliteStore<K: Layout> {
     pub(crate) overlaid_for: Option<BrokerOptions>,
     /// Whether the open transaction answers at once or not at all; see `nowait`.
     pub(crate) must_not_wait: bool,
+    /// What the last such transaction found.
+    pub(crate) known: Option<Known>,
+    /// Whether the open transaction, which must not wait, stands on what is known and has not begun.
+    pub(crate) unbegun: bool,
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
@@ -145,6 +149,8 @@ impl<K: Layout> SqliteStore<K> {
             overlaid_for: None,
             counted: None,
             must_not_wait: false,
+            known: None,
+            unbegun: false,
             busy_timeout: None,
             durability,
             unsharded: None,
@@ -235,6 +241,11 @@ impl<K: Layout> SqliteStore<K> {
             self.busy_timeout = Some(timeout);
         }
         Ok(())
+    }
+
+    /// Whether the path still leads to the file that was found when the store was opened.
+    pub(crate) fn is_same_file(&self) -> Attempt<bool> {
+        Ok(file_id(&self.paths.db)? == Some(self.file))
     }
 
     /// Fails unless the path still leads to the file that is open.
@@ -472,13 +483,14 @@ fn is_past((seconds, nanoseconds): DirTime) -> bool {
 impl<K: Layout> Store for SqliteStore<K> {
     fn is_current(&mut self) -> Result<bool> {
         // A file that is not open may be removed and its number given to another one.
-        let same = file_id(&self.paths.db)? == Some(self.file)
+        let same = self.is_same_file()?
             && (self.conn.get().is_some() || self.pending.is_in(&self.paths.dir)?);
         Ok(same && !self.became_sharded()?)
     }
 
     fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {
         self.must_not_wait = false;
+        self.unbegun = false;
         let for_client = access == Access::Read && options.stale_reads_ok;
         if !for_client || options.skip_commits {
             return self.begin_merged(access, options);
@@ -499,6 +511,10 @@ impl<K: Layout> Store for SqliteStore<K> {
     }
 
     fn commit(&mut self) -> Result<()> {
+        if self.unbegun {
+            self.rollback();
+            return Ok(());
+        }
         let wrote = self.is_writing();
         let ended = nowait::step(self.must_not_wait, || self.end());
         self.judged(ended)?;
@@ -512,6 +528,7 @@ impl<K: Layout> Store for SqliteStore<K> {
 
     fn rollback(&mut self) {
         self.must_not_wait = false;
+        self.unbegun = false;
         self.access = None;
         self.overlaid_for = None;
         self.counted = None;
@@ -528,7 +545,11 @@ impl<K: Layout> Store for SqliteStore<K> {
         self.judged(written)?;
         match self.overlaid() {
             Some(overlay) => Ok(overlay.facts().clone()),
-            None => self.judged(nowait::step(self.must_not_wait, || K::facts(self))),
+            None if self.must_not_wait => {
+                let facts = self.facts_at_once();
+                self.judged(facts)
+            }
+            None => self.judged(K::facts(self)),
         }
     }
 

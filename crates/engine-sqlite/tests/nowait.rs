@@ -206,6 +206,59 @@ fn answers_are_those_of_a_read_that_may_wait() {
     assert_serves(&bench, &mut reader);
 }
 
+/// A commit that leaves the directory as it was.
+fn commit_quietly(bench: &Bench, mark: i64) {
+    let other = Connection::open(bench.db()).unwrap();
+    let change = format!("UPDATE container_stat SET x_container_sync_point1 = {mark}");
+    other
+        .execute_batch(&format!("PRAGMA journal_mode = MEMORY; {change}"))
+        .unwrap();
+}
+
+#[test]
+fn facts_that_are_kept_are_those_of_the_last_commit() {
+    let bench = Bench::new();
+    let mut reader = bench.reader();
+    for mark in [0, 7, 8] {
+        commit_quietly(&bench, mark);
+        for _ in 0..3 {
+            let facts = at_once(&mut reader, Store::facts);
+            if !bench.can_tell() {
+                return assert!(is_refused(&facts));
+            }
+            let Facts::Container(info) = facts.unwrap().unwrap() else {
+                panic!("not a container");
+            };
+            assert_eq!(info.x_container_sync_point1, mark);
+        }
+    }
+    assert_serves(&bench, &mut reader);
+}
+
+#[test]
+fn facts_and_rows_of_a_read_are_of_one_commit() {
+    let bench = Bench::new();
+    let mut reader = bench.reader();
+    if !bench.can_tell() {
+        return;
+    }
+    let query = ListObjects::new(ListingQuery::new(10));
+    let both = |reader: &mut SqliteStore<Container>, between: &dyn Fn()| {
+        at_once(reader, |store| {
+            let facts = store.facts()?;
+            between();
+            list(store, &query).map(|page| (facts, page))
+        })
+    };
+    let before = both(&mut reader, &|| ()).unwrap().unwrap();
+    assert_eq!(both(&mut reader, &|| ()).unwrap().unwrap(), before);
+    // Nothing is locked yet between them, so that somebody may commit.
+    let torn = both(&mut reader, &|| commit_quietly(&bench, 5));
+    assert!(is_refused(&torn));
+    assert_ne!(both(&mut reader, &|| ()).unwrap().unwrap().0, before.0);
+    assert_serves(&bench, &mut reader);
+}
+
 #[test]
 fn a_store_that_was_not_read_yet_is_refused() {
     let bench = Bench::new();
