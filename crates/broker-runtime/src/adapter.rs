@@ -19,6 +19,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 /// The largest listing that is tried on the caller's thread.
@@ -101,6 +102,7 @@ impl<E: SyncEngine> Adapter<E> {
             shared: Arc::clone(&self.shared),
             location: location.clone(),
             options: *options,
+            rows: AtomicU64::new(UNKNOWN),
             kind: PhantomData,
         }
     }
@@ -228,8 +230,12 @@ struct Handle<E: SyncEngine, K: Kind<E>> {
     shared: Arc<Shared<E>>,
     location: Location,
     options: BrokerOptions,
+    /// How many live rows there were when the facts were last asked for here; [`UNKNOWN`] before.
+    rows: AtomicU64,
     kind: PhantomData<K>,
 }
+
+const UNKNOWN: u64 = u64::MAX;
 
 impl<E: SyncEngine, K: Kind<E>> fmt::Debug for Handle<E, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -292,9 +298,29 @@ impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
     }
 
     async fn facts(&self) -> Result<Option<Facts>> {
-        match self.slot().read_without_waiting(Store::facts) {
-            Some(facts) => Ok(Some(facts)),
-            None => self.read("info", Store::facts).await,
+        let facts = match self.slot().read_without_waiting(Store::facts) {
+            Some(facts) => Some(facts),
+            None => self.read("info", Store::facts).await?,
+        };
+        if let Some(facts) = &facts {
+            self.rows.store(live_rows(facts), Ordering::Relaxed);
+        }
+        Ok(facts)
+    }
+
+    /// Refuses a listing that may be too long for the caller's thread. Clients that want everything of a small store
+    /// ask for more than it has.
+    fn require_short(&self, store: &mut K::Store, limit: usize) -> Result<()> {
+        let few = ENTRIES_WITHOUT_WAITING as u64;
+        let is_short = limit <= ENTRIES_WITHOUT_WAITING
+            || match self.rows.load(Ordering::Relaxed) {
+                UNKNOWN => live_rows(&store.facts()?) <= few,
+                // There may be more by now, but a walk ends when it takes long.
+                rows => rows <= few,
+            };
+        match is_short {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Busy, "the listing may be long")),
         }
     }
 
@@ -486,20 +512,13 @@ impl<E: SyncEngine, K: Kind<E>> Replicate for Handle<E, K> {
     }
 }
 
-/// Refuses a listing that may be too long for the caller's thread. Clients that want everything of a small store
-/// ask for more than it has.
-fn require_short(store: &mut impl Store, limit: usize) -> Result<()> {
-    if limit <= ENTRIES_WITHOUT_WAITING {
-        return Ok(());
-    }
-    let rows = match store.facts()? {
+/// How many rows a listing of everything would show.
+fn live_rows(facts: &Facts) -> u64 {
+    let rows = match facts {
         Facts::Account(info) => info.container_count,
         Facts::Container(info) => info.object_count(),
     };
-    match usize::try_from(rows).is_ok_and(|rows| rows <= ENTRIES_WITHOUT_WAITING) {
-        true => Ok(()),
-        false => Err(Error::new(ErrorKind::Busy, "the listing may be long")),
-    }
+    u64::try_from(rows).unwrap_or(0)
 }
 
 fn require_name(name: &str, what: &str) -> Result<()> {
@@ -571,7 +590,7 @@ impl<E: SyncEngine> AccountBroker for Handle<E, Accounts> {
     ) -> Result<Box<dyn ContainerVisitor>> {
         let mut recording = ContainerRecording::default();
         let listed = self.slot().read_without_waiting(|store| {
-            require_short(store, query.limit)?;
+            self.require_short(store, query.limit)?;
             recording.reserve(query.limit.min(ENTRIES_WITHOUT_WAITING));
             ops::list_containers(store, query, &mut recording)
         });
@@ -638,7 +657,7 @@ impl<E: SyncEngine> ContainerBroker for Handle<E, Containers> {
     ) -> Result<Box<dyn ObjectVisitor>> {
         let mut recording = ObjectRecording::default();
         let listed = self.slot().read_without_waiting(|store| {
-            require_short(store, query.names.limit)?;
+            self.require_short(store, query.names.limit)?;
             recording.reserve(query.names.limit.min(ENTRIES_WITHOUT_WAITING));
             ops::list_objects(store, query, &mut recording)
         });
