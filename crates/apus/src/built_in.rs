@@ -48,6 +48,7 @@ fn sqlite() -> EngineEntry {
         durability: &[Process, Disk],
         claims: CLAIMS,
         settings: engine_sqlite::SETTINGS,
+        one_pass: &[("page_cache_mb", "0")],
         on_device: OnDevice::Swift(&["accounts", "containers"]),
         report: reports::of("sqlite"),
         ..EngineEntry::new("sqlite", |setup| {

@@ -35,6 +35,11 @@ impl<V> Sighted<V> {
     pub(crate) fn begun(&self) -> u64 {
         self.sight.begun
     }
+
+    /// The last commit that the view holds; `None` when one was being applied while it was taken.
+    pub(crate) fn last_commit(&self) -> Option<u64> {
+        (self.sight.begun == self.sight.ended).then_some(self.sight.begun)
+    }
 }
 
 impl<V: View> View for Sighted<V> {

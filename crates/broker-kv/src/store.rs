@@ -42,6 +42,8 @@ pub struct KvStore<S: OrderedStore, R: Row> {
     lock: Arc<StoreLock>,
     keys: StoreKeys,
     transaction: Transaction<Sighted<S::View>>,
+    /// The facts that a reader found, and the last commit before.
+    known: Option<(u64, Facts)>,
     rows: PhantomData<fn() -> R>,
 }
 
@@ -137,6 +139,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
             lock,
             keys: StoreKeys(number),
             transaction: Transaction::None,
+            known: None,
             rows: PhantomData,
         }
     }
@@ -481,7 +484,17 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
     fn facts(&mut self) -> Result<Facts> {
         match &self.transaction {
             Transaction::Write(change) => Ok(change.facts.clone()),
-            Transaction::Read { view, .. } => read_facts(view, self.keys),
+            Transaction::Read { view, .. } => {
+                let last = view.last_commit();
+                if let Some((commit, facts)) = &self.known
+                    && Some(*commit) == last
+                {
+                    return Ok(facts.clone());
+                }
+                let facts = read_facts(view, self.keys)?;
+                self.known = last.map(|commit| (commit, facts.clone()));
+                Ok(facts)
+            }
             Transaction::None => Err(no_transaction()),
         }
     }

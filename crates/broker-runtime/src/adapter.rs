@@ -598,6 +598,8 @@ impl<E: SyncEngine> AccountBroker for Handle<E, Accounts> {
             recording.show(&mut *visitor);
             return Ok(visitor);
         }
+        // Perhaps there are more rows than there were.
+        self.rows.store(UNKNOWN, Ordering::Relaxed);
         let query = query.clone();
         self.read_present("list_containers", move |store| {
             ops::list_containers(store, &query, &mut *visitor)?;
@@ -665,6 +667,8 @@ impl<E: SyncEngine> ContainerBroker for Handle<E, Containers> {
             recording.show(&mut *visitor);
             return Ok(visitor);
         }
+        // Perhaps there are more rows than there were.
+        self.rows.store(UNKNOWN, Ordering::Relaxed);
         let query = query.clone();
         self.read_present("list_objects", move |store| {
             ops::list_objects(store, &query, &mut *visitor)?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! each connection      2 MiB, SQLite's own default: all pages of most stores
-//! + a share of it      16 MiB, once a transaction has read more than fits into that, while shares are left
+//! + a share of it      16 MiB, once two transactions have read more than fits into that, while shares are left
 //! ```
 //!
 //! Only its own thread can make a connection give pages back, so a share stays until the store is closed, and the
@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A connection with a share keeps so many KiB.
 pub(crate) const SHARED_KIB: u64 = 16 << 10;
 
-/// A transaction that reads so many pages has turned over what a connection keeps without a share.
+/// A transaction that reads so many pages, 2 MiB as SQLite makes files now, has turned over what a connection keeps
+/// without a share.
 pub(crate) const MANY_READS: u64 = 512;
 
 /// The shares that are left.

@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
+use sqlite_nowait::PrivateConnection;
 use std::path::Path;
 
 /// Statements that a connection keeps prepared.
@@ -16,7 +17,10 @@ const CACHED_STATEMENTS: usize = 64;
 const ATTEMPTS: usize = 3;
 
 /// Opens a database that exists, and says which file it is; `None` when there is none.
-pub(crate) fn open(path: &Path, durability: Durability) -> Attempt<Option<(Connection, FileId)>> {
+pub(crate) fn open(
+    path: &Path,
+    durability: Durability,
+) -> Attempt<Option<(PrivateConnection, FileId)>> {
     for _ in 0..ATTEMPTS {
         let Some(file) = file_id(path)? else {
             return Ok(None);
@@ -33,10 +37,9 @@ pub(crate) fn open(path: &Path, durability: Durability) -> Attempt<Option<(Conne
     Err(Failure::Replaced)
 }
 
-fn connect(path: &Path, durability: Durability) -> Attempt<Connection> {
+fn connect(path: &Path, durability: Durability) -> Attempt<PrivateConnection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = Connection::open_with_flags(path, flags)?;
-    sqlite_nowait::prepare(&mut conn)?;
+    let conn = PrivateConnection::open(path, flags)?;
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     // Without this, a prepared statement whose parameters could matter to its plan is parsed and planned
     // again each time they change: most of what a seek costs.

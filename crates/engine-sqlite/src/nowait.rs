@@ -5,9 +5,9 @@
 //! facts, scan, commit                                                                      ├─ each a `step`
 //! ```
 //!
-//! Facts are kept with the change counter of the file. While the file has the same one, the next read begins without
-//! a transaction: most ask for facts only, and a transaction is a dozen system calls. A scan begins it then, and is
-//! refused when the counter has moved on.
+//! Facts are kept with what the file says of changes. While it says the same, the next read begins without a
+//! transaction: most ask for facts only, and a transaction is a dozen system calls. A scan begins it then, and is
+//! refused when the file has changed since facts were shown.
 //!
 //! The mode belongs to the thread and a store may go from thread to thread between two calls, so a store only
 //! remembers that its transaction must not wait, and each call that may be part of such a read enters the mode and
@@ -17,16 +17,17 @@ use crate::error::{Attempt, Failure};
 use crate::store::{Layout, SqliteStore};
 use broker_api::Facts;
 use broker_runtime::sync::{Access, Store};
+use sqlite_nowait::FileState;
 use std::time::Duration;
 
 /// What one step may cost, in about microseconds. A listing of 200 rows costs up to 700 when none of its pages is
 /// in the connection's own memory.
 const EFFORT: u32 = 1000;
 
-/// Facts as they were while the file had this change counter.
+/// Facts as they are while the file says this of changes.
 #[derive(Debug)]
 pub(crate) struct Known {
-    counter: u32,
+    state: FileState,
     facts: Facts,
 }
 
@@ -49,7 +50,8 @@ impl<K: Layout> SqliteStore<K> {
             return Ok(false);
         }
         self.must_not_wait = true;
-        self.unbegun = self.known.is_some() && self.is_as_known()?;
+        self.shown = false;
+        self.unbegun = self.is_as_known();
         if !self.unbegun {
             self.start_at_once()?;
         }
@@ -63,36 +65,41 @@ impl<K: Layout> SqliteStore<K> {
         })
     }
 
-    fn counter(&self) -> Attempt<Option<u32>> {
-        step(true, || Ok(sqlite_nowait::change_counter(self.conn()?)))
+    fn state_at_once(&self) -> Option<FileState> {
+        step(true, || Ok(self.file_state())).ok().flatten()
     }
 
-    fn is_as_known(&self) -> Attempt<bool> {
-        let known = self.known.as_ref().map(|known| known.counter);
-        Ok(known.is_some() && known == self.counter()?)
+    fn is_as_known(&self) -> bool {
+        let known = self.known.as_ref().map(|known| known.state);
+        known.is_some() && known == self.state_at_once()
     }
 
     /// The facts in a read that does not wait.
     pub(crate) fn facts_at_once(&mut self) -> Attempt<Facts> {
         if let Some(known) = self.known.as_ref().filter(|_| self.unbegun) {
+            self.shown = true;
             return Ok(known.facts.clone());
+        }
+        // SQLite may have ended it when a read was refused.
+        if step(true, || Ok(self.conn()?.is_autocommit()))? {
+            return Err(Failure::WouldWait);
         }
         let facts = step(true, || K::facts(self))?;
         // Nobody commits while the transaction reads.
-        self.known = self.counter()?.map(|counter| Known {
-            counter,
+        self.known = self.state_at_once().map(|state| Known {
+            state,
             facts: facts.clone(),
         });
         Ok(facts)
     }
 
-    /// Begins the transaction of a read that does not wait when it has not begun: of what the known facts are from.
+    /// Begins the transaction of a read that does not wait when it has not begun.
     pub(crate) fn begin_in_earnest(&mut self) -> Attempt<()> {
         if !std::mem::take(&mut self.unbegun) {
             return Ok(());
         }
         self.start_at_once()?;
-        match self.is_as_known()? {
+        match !self.shown || self.is_as_known() {
             true => Ok(()),
             false => Err(Failure::WouldWait),
         }

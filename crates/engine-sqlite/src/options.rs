@@ -36,7 +36,7 @@ pub struct SqliteOptions {
     /// [`Durability::Disk`].
     pub durability: Durability,
     /// Memory for pages of large stores, beyond the 2 MiB that every open file may have, in MiB; 128 by default. It is
-    /// given away in shares of 16 MiB to files of which one transaction read more than 2 MiB, until they are closed.
+    /// given away in shares of 16 MiB to files of which two transactions read more than 512 pages, until they are closed.
     pub page_cache_mb: u64,
 }
 

@@ -17,10 +17,11 @@ use broker_api::{
 };
 use broker_runtime::sync::{Access, Buffered, StatChange, Store};
 use rusqlite::{Connection, ToSql, params_from_iter};
+use sqlite_nowait::{FileState, PrivateConnection};
 use std::cell::OnceCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// What differs between the files of accounts and of containers.
 pub(crate) trait Layout: Sized + Send + 'static {
@@ -74,7 +75,7 @@ pub(crate) trait Layout: Sized + Send + 'static {
 )]
 pub struct SqliteStore<K: Layout> {
     /// Opened by the first transaction: what is only buffered needs no database.
-    conn: OnceCell<Connection>,
+    conn: OnceCell<PrivateConnection>,
     pub(crate) schema: Schema,
     paths: StorePaths,
     file: FileId,
@@ -94,12 +95,16 @@ pub struct SqliteStore<K: Layout> {
     pub(crate) known: Option<Known>,
     /// Whether the open transaction, which must not wait, stands on what is known and has not begun.
     pub(crate) unbegun: bool,
+    /// Whether it has shown what is known.
+    pub(crate) shown: bool,
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
     shares: Arc<Shares>,
     /// What lets the connection keep more pages than others.
     share: Option<Share>,
+    /// Whether a transaction has read more than fits into the usual memory.
+    read_many: bool,
     /// What this thread had read when the transaction began.
     reads_before: u64,
     unsharded: Option<DirTime>,
@@ -136,6 +141,7 @@ impl<K: Layout> SqliteStore<K> {
             preallocation: preallocate.then(|| Preallocation::of(file)),
             shares: Arc::clone(shares),
             share: None,
+            read_many: false,
             reads_before: 0,
             conn: OnceCell::new(),
             schema: Schema::unknown(),
@@ -151,6 +157,7 @@ impl<K: Layout> SqliteStore<K> {
             must_not_wait: false,
             known: None,
             unbegun: false,
+            shown: false,
             busy_timeout: None,
             durability,
             unsharded: None,
@@ -171,6 +178,11 @@ impl<K: Layout> SqliteStore<K> {
             Some(_) => Err(Failure::Replaced),
             None => Err(Failure::Absent),
         }
+    }
+
+    /// What the file says of changes; `None` without a connection, and of a file in a state that Swift gives none.
+    pub(crate) fn file_state(&self) -> Option<FileState> {
+        self.conn.get()?.file_state()
     }
 
     /// Whether there is a connection already.
@@ -217,22 +229,28 @@ impl<K: Layout> SqliteStore<K> {
         self.conn()?.prepare_cached("COMMIT")?.execute([])?;
         self.access = None;
         self.overlaid_for = None;
-        self.keep_more_pages()
+        self.keep_more_pages();
+        Ok(())
     }
 
-    /// Gives the connection a share of the memory for pages when the transaction that ended read many.
-    fn keep_more_pages(&mut self) -> Attempt<()> {
+    /// Gives the connection a share of the memory for pages when the transaction that ended read many, and another one
+    /// before it did: a pass over all stores reads each once.
+    fn keep_more_pages(&mut self) {
         let read = sqlite_nowait::reads().saturating_sub(self.reads_before);
         if self.share.is_some() || read < MANY_READS || self.must_not_wait {
-            return Ok(());
+            return;
         }
-        if let Some(share) = self.shares.take() {
-            // Negative numbers are KiB.
-            self.conn()?
-                .pragma_update(None, "cache_size", -(SHARED_KIB as i64))?;
+        if !std::mem::replace(&mut self.read_many, true) {
+            return;
+        }
+        // Negative numbers are KiB. What was committed stays so when this fails.
+        if let (Some(conn), Some(share)) = (self.conn.get(), self.shares.take())
+            && conn
+                .pragma_update(None, "cache_size", -(SHARED_KIB as i64))
+                .is_ok()
+        {
             self.share = Some(share);
         }
-        Ok(())
     }
 
     pub(crate) fn wait_up_to(&mut self, timeout: Duration) -> Attempt<()> {
@@ -414,8 +432,9 @@ impl<K: Layout> SqliteStore<K> {
         if self.unsharded == Some(changed) {
             return Ok(false);
         }
+        let past = is_past(changed);
         let sharded = self.paths.is_sharded()?;
-        self.unsharded = (!sharded && is_past(changed)).then_some(changed);
+        self.unsharded = (!sharded && past).then_some(changed);
         Ok(sharded)
     }
 
@@ -468,16 +487,14 @@ fn unknown(failure: Failure) -> Error {
     Error::from(failure).with_outcome(Outcome::Unknown)
 }
 
-/// Whether a time lies far enough back for the file system's clock to have moved on, so that a later change has another
-/// time. The clock of most goes by the kernel's ticks, of ten milliseconds at most; of some by seconds.
+/// Whether a change from now on has a later time than this, by the clock from which the kernel takes the times of
+/// files, which ticks a few hundred times a second. Some file systems keep seconds only.
 fn is_past((seconds, nanoseconds): DirTime) -> bool {
-    let tick = match nanoseconds {
-        0 => 2000,
-        _ => 20,
-    };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.map_or(0, |now| now.as_millis() as i64);
-    seconds * 1000 + nanoseconds / 1_000_000 + tick < now
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    match nanoseconds {
+        0 => seconds + 2 <= now.tv_sec,
+        _ => (seconds, nanoseconds) < (now.tv_sec, now.tv_nsec),
+    }
 }
 
 impl<K: Layout> Store for SqliteStore<K> {

@@ -41,11 +41,11 @@
               The unsafe blocks are in two modules, forward what SQLite passed or hand out, and keep no pointer."
 )]
 
-mod counter;
+mod private;
 mod syscalls;
 mod thread;
 
-pub use counter::change_counter;
+pub use private::{FileState, PrivateConnection};
 pub use thread::{must_not_wait, reads};
 
 use rusqlite::Connection;
