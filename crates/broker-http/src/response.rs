@@ -119,7 +119,7 @@ pub(crate) fn options(allow: &'static str, server: &'static str) -> Response {
     let mut response = with_no_body(StatusCode::OK, HTML);
     set(&mut response, http::header::ALLOW, allow);
     let version = format!("{server}/{}", crate::context::SWIFT_VERSION);
-    set_text(&mut response, http::header::SERVER, &version);
+    set_owned(&mut response, http::header::SERVER, version);
     response
 }
 
@@ -166,13 +166,6 @@ impl From<usize> for HeaderNumber {
 impl From<i64> for HeaderNumber {
     fn from(number: i64) -> Self {
         Self(number.into())
-    }
-}
-
-/// Sets a header to any text; text that no header can hold is left out.
-pub(crate) fn set_text(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-        response.headers_mut().insert(name, value);
     }
 }
 

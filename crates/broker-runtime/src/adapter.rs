@@ -2,7 +2,7 @@
 
 use crate::ops;
 use crate::pool::Pool;
-use crate::recording::{ContainerRecording, ObjectRecording};
+use crate::recording::{KeptContainer, KeptObject, Recording};
 use crate::slot::{Accounts, ContainerWrite, Containers, Kind, Op, Reply, Slot, Table, Write};
 use crate::sync::{AccountStore, ContainerStore, Restore, Store, SyncEngine};
 use async_trait::async_trait;
@@ -588,14 +588,14 @@ impl<E: SyncEngine> AccountBroker for Handle<E, Accounts> {
         query: &ListingQuery,
         mut visitor: Box<dyn ContainerVisitor>,
     ) -> Result<Box<dyn ContainerVisitor>> {
-        let mut recording = ContainerRecording::default();
+        let mut recording = Recording::<KeptContainer>::new();
         let listed = self.slot().read_without_waiting(|store| {
             self.require_short(store, query.limit)?;
             recording.reserve(query.limit.min(ENTRIES_WITHOUT_WAITING));
             ops::list_containers(store, query, &mut recording)
         });
         if listed.is_some() {
-            recording.show(&mut *visitor);
+            recording.show(|entry| visitor.visit(entry));
             return Ok(visitor);
         }
         // Perhaps there are more rows than there were.
@@ -657,14 +657,14 @@ impl<E: SyncEngine> ContainerBroker for Handle<E, Containers> {
         query: &ListObjects,
         mut visitor: Box<dyn ObjectVisitor>,
     ) -> Result<Box<dyn ObjectVisitor>> {
-        let mut recording = ObjectRecording::default();
+        let mut recording = Recording::<KeptObject>::new();
         let listed = self.slot().read_without_waiting(|store| {
             self.require_short(store, query.names.limit)?;
             recording.reserve(query.names.limit.min(ENTRIES_WITHOUT_WAITING));
             ops::list_objects(store, query, &mut recording)
         });
         if listed.is_some() {
-            recording.show(&mut *visitor);
+            recording.show(|entry| visitor.visit(entry));
             return Ok(visitor);
         }
         // Perhaps there are more rows than there were.

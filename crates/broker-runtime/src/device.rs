@@ -1,11 +1,12 @@
 //! Devices as Swift's servers see them: directories, perhaps mount points, below one directory.
 
+use crate::slot::lock;
 use broker_api::DeviceHealth;
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 /// For so long a device that was there is taken to be there. Every request asks, and asking the system is a tenth of
@@ -113,10 +114,6 @@ fn room(path: &Path) -> io::Result<DeviceHealth> {
         free_bytes: room.f_frsize.saturating_mul(room.f_bavail),
         total_bytes: room.f_frsize.saturating_mul(room.f_blocks),
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! write ─► queue ─┴─► takes all that wait ─► runs of …
 //! write ─► queue ─┘                              others ─► one transaction for all of them
 //! read  ─► idle reader, without waiting ─► turn ─► idle reader, or a new one
+//! buffer that fills up ─► turn ─► merger, while the writer goes on
 //! ```
 //!
 //! A store that is stuck, because another process holds it or its device is slow, must not take all
@@ -23,6 +24,7 @@ use broker_api::{
 use lru::LruCache;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -237,6 +239,10 @@ pub(crate) struct Slot<E: SyncEngine, K: Kind<E>> {
     location: Location,
     queue: Mutex<Queue<E, K>>,
     writer: Mutex<Option<K::Store>>,
+    /// What merges the buffer, of engines that have one.
+    merger: Mutex<Option<K::Store>>,
+    /// Whether it does, or will soon.
+    merging: AtomicBool,
     idle: Mutex<Vec<K::Store>>,
     room: Arc<Semaphore>,
     turns: Arc<Semaphore>,
@@ -303,8 +309,10 @@ impl<E: SyncEngine, K: Kind<E>> Table<E, K> {
         if let Some(slot) = slot {
             let idle = std::mem::take(&mut *lock(&slot.idle));
             drop(idle);
-            if let Ok(mut writer) = slot.writer.try_lock() {
-                *writer = None;
+            for handle in [&slot.writer, &slot.merger] {
+                if let Ok(mut handle) = handle.try_lock() {
+                    *handle = None;
+                }
             }
         }
     }
@@ -326,6 +334,8 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
                 draining: false,
             }),
             writer: Mutex::new(None),
+            merger: Mutex::new(None),
+            merging: AtomicBool::new(false),
             idle: Mutex::new(Vec::new()),
             room: Arc::new(Semaphore::new(MAX_WAITING_READS)),
             turns: Arc::new(Semaphore::new(turns)),
@@ -458,7 +468,7 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         Some(group)
     }
 
-    fn commit_group(&self, shared: &Shared<E>, group: Vec<Waiting<E, K>>) {
+    fn commit_group(self: &Arc<Self>, shared: &Arc<Shared<E>>, group: Vec<Waiting<E, K>>) {
         let mut group = group.into_iter().peekable();
         let is_put = |waiting: &Waiting<E, K>| matches!(waiting.op, Op::Put(_));
         while let Some(first) = group.next() {
@@ -474,7 +484,7 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         }
     }
 
-    fn commit_puts(&self, shared: &Shared<E>, run: Vec<Waiting<E, K>>) {
+    fn commit_puts(self: &Arc<Self>, shared: &Arc<Shared<E>>, run: Vec<Waiting<E, K>>) {
         let options = most_patient(&run);
         let mut replies = Vec::with_capacity(run.len());
         let mut records = Vec::with_capacity(run.len());
@@ -491,10 +501,14 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
             first
         };
         let puts: Vec<_> = replies.iter().map(each).collect();
+        let mut fills_up = false;
         let answers =
             self.with_writer(
                 |writer| match self.buffer(shared, writer, &records, &options) {
-                    Ok(Buffered::Yes) => vec![Ok(Reply::Done); puts.len()],
+                    Ok(buffered @ (Buffered::Yes | Buffered::Filling)) => {
+                        fills_up = buffered == Buffered::Filling;
+                        vec![Ok(Reply::Done); puts.len()]
+                    }
                     Ok(Buffered::No) => {
                         self.commit_each(shared, writer, &options, &puts, |store, put| {
                             K::merge(store, put, None).map(|()| Reply::Done)
@@ -507,6 +521,43 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
             // Who waited may have gone; the write happened all the same.
             let _ = reply.send(answer);
         }
+        if fills_up {
+            self.merge_later(shared, options);
+        }
+    }
+
+    /// Merges the buffer on another worker, so that the next writes need not. When no worker can be had, the next
+    /// write tries again, and the one that finds the buffer full merges it.
+    fn merge_later(self: &Arc<Self>, shared: &Arc<Shared<E>>, options: BrokerOptions) {
+        let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else {
+            return;
+        };
+        if self.merging.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let merging = Merging(Arc::clone(self));
+        let for_job = Arc::clone(shared);
+        // Dropped with all it holds when the queue is full.
+        let _ = shared.pool.submit(move || {
+            let (merging, _turn) = (merging, turn);
+            merging.0.merge_buffered(&for_job, &options);
+        });
+    }
+
+    fn merge_buffered(&self, shared: &Shared<E>, options: &BrokerOptions) {
+        let mut merger = lock(&self.merger);
+        // A panic closes the handle.
+        let mut handle = merger.take();
+        let merged = match self.current(shared, &mut handle) {
+            Ok(store) => store
+                .merge_buffered(options)
+                .map_err(|error| self.failed(shared, error, handle.take())),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = merged {
+            tracing::debug!("buffered records of {} stay so: {error}", self.location);
+        }
+        *merger = handle;
     }
 
     fn buffer(
@@ -677,6 +728,15 @@ fn apply_common<E: SyncEngine, K: Kind<E>>(store: &mut K::Store, write: &Write) 
         Write::Upgrade => store.upgrade()?,
     }
     Ok(Reply::Done)
+}
+
+/// Until the buffer is merged, or cannot be.
+struct Merging<E: SyncEngine, K: Kind<E>>(Arc<Slot<E, K>>);
+
+impl<E: SyncEngine, K: Kind<E>> Drop for Merging<E, K> {
+    fn drop(&mut self) {
+        self.0.merging.store(false, Ordering::Release);
+    }
 }
 
 /// Goes on with what still waits when a drain ends by a panic. Those whose group it was hear of it by

@@ -27,6 +27,8 @@ pub enum Access {
 pub enum Buffered {
     /// They are as durable as the engine claims, and every later transaction sees them.
     Yes,
+    /// As `Yes`, and the buffer fills up: [`Store::merge_buffered`] should be called before it is full.
+    Filling,
     /// The engine has no buffer, or it is full: merge them in a transaction.
     No,
 }
@@ -73,6 +75,16 @@ pub trait Store: Send + 'static {
     /// would wait never can.
     fn begin_without_waiting(&mut self) -> bool {
         false
+    }
+
+    /// Merges what is buffered, outside any transaction, while another handle goes on buffering. It makes nobody wait
+    /// but for the rows: what comes meanwhile may stay for the next time.
+    ///
+    /// # Errors
+    /// `Busy` when somebody else merges or writes. What is buffered stays so then, as after every failure.
+    fn merge_buffered(&mut self, options: &BrokerOptions) -> Result<()> {
+        let _ = options;
+        Ok(())
     }
 
     /// Ends the transaction; its changes are as durable as the engine claims when this returns.

@@ -256,7 +256,7 @@ impl<K: Layout> SqliteStore<K> {
 
     /// A number that changes when others committed to the database; what this connection commits does
     /// not count.
-    fn data_version(&self) -> Attempt<i64> {
+    pub(crate) fn data_version(&self) -> Attempt<i64> {
         let mut version = self.conn()?.prepare_cached("PRAGMA data_version")?;
         Ok(version.query_row([], |row| row.get(0))?)
     }

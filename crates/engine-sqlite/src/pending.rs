@@ -6,8 +6,10 @@
 //! └ before every entry, none at the end
 //! ```
 //!
-//! Whoever appends or merges holds the lock of the directory. Merging reads everything, commits, and
-//! then truncates: a crash in between merges the same records again, which changes no object.
+//! Whoever appends holds the lock of the directory. Merging reads everything and begins a transaction with the lock
+//! held, commits, and then takes what was merged away: a crash in between merges the same records again, which changes
+//! no object. Who merges a file that is full keeps the lock until the end; who merges in good time gives it back while
+//! the transaction runs, and appending goes on.
 
 use crate::error::{Attempt, Failure, OsContext};
 use crate::lock;
@@ -16,6 +18,8 @@ use crate::pickle;
 use crate::records::NoRecord;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use broker_api::Durability;
+use broker_runtime::sync::Buffered;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -26,6 +30,10 @@ use std::time::Duration;
 
 /// A file larger than this takes no more records: they are merged instead.
 pub(crate) const PENDING_CAP: u64 = 131_072;
+
+/// A file larger than this should be merged before it is full. What can be appended meanwhile, 350 records, should
+/// suffice for as long as a merge takes; smaller merges would cost more commits.
+const MERGE_FROM: u64 = PENDING_CAP / 2;
 
 /// How much of an entry that cannot be read is shown in the log.
 const SHOWN: usize = 200;
@@ -129,10 +137,10 @@ impl Pending {
     ///
     /// # Errors
     /// Nothing was appended then, unless the device failed while it was being synced.
-    pub(crate) fn append(&mut self, entries: &[u8], sync: bool) -> Attempt<bool> {
+    pub(crate) fn append(&mut self, entries: &[u8], sync: bool) -> Attempt<Buffered> {
         let (open, size) = self.file()?;
         if size > PENDING_CAP {
-            return Ok(false);
+            return Ok(Buffered::No);
         }
         let is_named = open.is_named;
         let mut file = &open.file;
@@ -153,7 +161,10 @@ impl Pending {
                 self.sync_dir()?;
             }
         }
-        Ok(true)
+        Ok(match size + entries.len() as u64 > MERGE_FROM {
+            true => Buffered::Filling,
+            false => Buffered::Yes,
+        })
     }
 
     /// The open file with its size; made when it is absent.
@@ -206,6 +217,53 @@ impl Pending {
         open.file.set_len(0).at("truncate", &path)?;
         match sync {
             true => open.file.sync_data().at("sync", &path),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes the beginning of the file away, after it was committed and with the lock held. Nothing happens when the
+    /// file begins with something else.
+    ///
+    /// # Errors
+    /// The file is as it was then, unless the device failed while it was being synced.
+    pub(crate) fn remove(
+        &mut self,
+        merged: &[u8],
+        durability: Durability,
+        is_final: bool,
+    ) -> Attempt<()> {
+        let bytes = self.read()?;
+        match bytes.strip_prefix(merged) {
+            None => Ok(()),
+            Some([]) => self.truncate(is_final),
+            Some(rest) => self.replace(rest, durability == Durability::Disk, is_final),
+        }
+    }
+
+    /// Puts a file with this content in place of the present one.
+    fn replace(&mut self, content: &[u8], sync: bool, sync_name: bool) -> Attempt<()> {
+        let temporary = format!("{}.tmp", self.name);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.dir, &temporary, flags, Mode::from_raw_mode(0o666));
+        let mut file = File::from(opened.at("replace", &self.path)?);
+        let written = file.write_all(content).and_then(|()| match sync {
+            true => file.sync_data(),
+            false => Ok(()),
+        });
+        let replaced = written.and_then(|()| {
+            Ok(rustix::fs::renameat(
+                &self.dir, &temporary, &self.dir, &self.name,
+            )?)
+        });
+        if let Err(error) = replaced {
+            // What is left of it would be overwritten the next time.
+            let _ = rustix::fs::unlinkat(&self.dir, &temporary, AtFlags::empty());
+            return Err(Failure::os("replace", &self.path, error));
+        }
+        // The new one is opened by who needs it, and its name synced before what is appended counts as durable.
+        self.file = None;
+        match sync_name {
+            true => self.sync_dir(),
             false => Ok(()),
         }
     }
@@ -288,9 +346,9 @@ mod tests {
         std::fs::create_dir_all(&paths.dir).unwrap();
         std::fs::write(paths.dir.join(paths.pending_name()), b":theirs").unwrap();
         let mut pending = Pending::open(&paths).unwrap();
-        assert!(pending.append(b":lazy", false).unwrap());
+        assert_eq!(pending.append(b":lazy", false).unwrap(), Buffered::Yes);
         assert!(!pending.file.as_ref().unwrap().is_named);
-        assert!(pending.append(b":ours", true).unwrap());
+        assert_eq!(pending.append(b":ours", true).unwrap(), Buffered::Yes);
         assert!(pending.file.as_ref().unwrap().is_named);
         assert_eq!(pending.read().unwrap(), b":theirs:lazy:ours");
     }

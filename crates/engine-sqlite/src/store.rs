@@ -346,7 +346,10 @@ impl<K: Layout> SqliteStore<K> {
         }
         let records = self.pending.decode(&bytes, K::read);
         if !records.is_empty() {
-            let merged = self.merge_in_transaction(&records);
+            let started = self.start(Access::Write);
+            let merged = self
+                .judged(started)
+                .and_then(|()| self.merge_and_end(&records));
             if merged.is_err() {
                 self.rollback();
             }
@@ -354,15 +357,68 @@ impl<K: Layout> SqliteStore<K> {
         }
         // What went into a file that is no longer the store is merged again, into the one that is.
         self.require_current()?;
-        // Objects that come back after a loss of power change nothing; a report that does would count
-        // again over a later one.
-        let sync = self.durability == Durability::Disk && K::KIND == StoreKind::Account;
-        Ok(self.pending.truncate(sync)?)
+        Ok(self.pending.truncate(self.must_stay_merged())?)
     }
 
-    fn merge_in_transaction(&mut self, records: &[K::Record]) -> Result<()> {
-        let started = self.start(Access::Write);
-        self.judged(started)?;
+    /// Objects that come back after a loss of power change nothing; a report that does would count again over a
+    /// later one.
+    fn must_stay_merged(&self) -> bool {
+        self.durability == Durability::Disk && K::KIND == StoreKind::Account
+    }
+
+    /// Merges what waits in the pending file while others append to it.
+    fn merge_in_good_time(&mut self, options: &BrokerOptions) -> Result<()> {
+        // Who appends must not wait for a database to be opened, nor for somebody else's transaction.
+        self.wait_up_to(Duration::ZERO)?;
+        let merged = self.merge_with_lock_at_begin(options);
+        if merged.is_err() {
+            self.rollback();
+        }
+        let Some((bytes, version)) = merged? else {
+            return Ok(());
+        };
+        self.wait_up_to(Duration::ZERO)?;
+        self.locked(options.pending_timeout, |store| {
+            // Who committed meanwhile has merged these records again and taken them away. The same bytes may stand
+            // there once more, to be merged after what that one merged.
+            if store.data_version()? != version {
+                return Ok(());
+            }
+            let (durability, is_final) = (store.durability, store.must_stay_merged());
+            Ok(store.pending.remove(&bytes, durability, is_final)?)
+        })
+    }
+
+    /// Commits what waits, and returns it with the state of the database.
+    fn merge_with_lock_at_begin(
+        &mut self,
+        options: &BrokerOptions,
+    ) -> Result<Option<(Vec<u8>, i64)>> {
+        let bytes = self.locked(options.pending_timeout, |store| {
+            if store.became_sharded()? {
+                return Err(Failure::Sharded.into());
+            }
+            let bytes = store.pending.read()?;
+            // Nobody else commits from here on, so that none of this is merged before what came earlier.
+            let started = store.start(Access::Write);
+            store.judged(started).map(|()| bytes)
+        })?;
+        let records = self.pending.decode(&bytes, K::read);
+        if records.is_empty() {
+            self.rollback();
+            return Ok(None);
+        }
+        let version = self.judged(self.data_version())?;
+        if let Some(preallocation) = &self.preallocation {
+            preallocation.grow(&self.paths.db)?;
+        }
+        self.wait_up_to(options.timeout)?;
+        self.merge_and_end(&records)?;
+        Ok(Some((bytes, version)))
+    }
+
+    /// Merges records in the open transaction and commits it.
+    fn merge_and_end(&mut self, records: &[K::Record]) -> Result<()> {
         match K::merge(self, records) {
             // A batch that is refused has changed nothing. One bad record must not hold up the rest.
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
@@ -402,10 +458,7 @@ impl<K: Layout> SqliteStore<K> {
             Ok(store.pending.append(group.as_bytes(), sync)?)
         });
         self.group = group;
-        Ok(match appended? {
-            true => Buffered::Yes,
-            false => Buffered::No,
-        })
+        appended
     }
 
     /// Whether it is known without a look into the directory that Swift has not begun to split the container.
@@ -525,6 +578,10 @@ impl<K: Layout> Store for SqliteStore<K> {
 
     fn begin_without_waiting(&mut self) -> bool {
         self.begin_at_once()
+    }
+
+    fn merge_buffered(&mut self, options: &BrokerOptions) -> Result<()> {
+        self.merge_in_good_time(options)
     }
 
     fn commit(&mut self) -> Result<()> {

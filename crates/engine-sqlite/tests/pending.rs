@@ -134,10 +134,20 @@ async fn full_file_is_merged_with_the_put_that_finds_it_full() {
     broker.put_object(object("first", 5)).await.unwrap();
     let padding = 131_072 - fs::metadata(&path).unwrap().len();
     append(&path, &vec![b':'; padding as usize]);
+    // Nobody can merge it in good time.
+    let other = rusqlite::Connection::open(bench.db_of(&container_at("c"))).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     // Exactly at the cap still appends.
     broker.put_object(object("second", 5)).await.unwrap();
     assert!(fs::metadata(&path).unwrap().len() > 131_072);
-    broker.put_object(object("third", 5)).await.unwrap();
+    let third = tokio::spawn(async move {
+        broker.put_object(object("third", 5)).await.unwrap();
+        broker
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert!(!third.is_finished());
+    other.execute_batch("COMMIT").unwrap();
+    let broker = third.await.unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), 0);
     assert_eq!(broker.get_info().await.unwrap().object_count(), 3);
 }

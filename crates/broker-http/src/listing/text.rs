@@ -1,5 +1,6 @@
 //! Escaping and times, written to bytes.
 
+use crate::log::date::write_digits;
 use broker_api::Timestamp;
 use broker_api::metadata;
 use broker_api::timestamp::UNITS_PER_SECOND;
@@ -91,14 +92,6 @@ impl IsoTime {
         // The sixth digit is always zero.
         write_digits(&mut text[9..14], time.raw() % UNITS_PER_SECOND);
         out.extend_from_slice(&text);
-    }
-}
-
-/// Writes the last digits of a number over zeros.
-fn write_digits(zeros: &mut [u8], mut number: u64) {
-    for place in zeros.iter_mut().rev() {
-        *place += (number % 10) as u8;
-        number /= 10;
     }
 }
 

@@ -106,32 +106,34 @@ impl HttpDate {
         Self(seconds)
     }
 
-    /// Bytes that [`write`](Self::write) appends, until the year 10000.
+    /// Bytes that [`write`](Self::write) appends.
     pub(crate) const LENGTH: usize = 29;
 
-    /// Appends it, such as `Tue, 14 Nov 2023 22:13:21 GMT`.
+    /// Appends it, such as `Tue, 14 Nov 2023 22:13:21 GMT`. From 1970 to 9999.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
         let date = Civil::at(self.0);
-        let mut digits = itoa::Buffer::new();
-        let mut two = |out: &mut Vec<u8>, number: u64| {
-            if number < 10 {
-                out.push(b'0');
-            }
-            out.extend_from_slice(digits.format(number).as_bytes());
-        };
-        out.extend_from_slice(&date.weekday_name().as_bytes()[..3]);
-        out.extend_from_slice(b", ");
-        two(out, date.day);
-        out.push(b' ');
-        out.extend_from_slice(&date.month_name().as_bytes()[..3]);
-        out.push(b' ');
-        // From 1970 on: never fewer than four digits.
-        two(out, date.year);
-        for (separator, number) in [(b' ', date.hour), (b':', date.minute), (b':', date.second)] {
-            out.push(separator);
-            two(out, number);
+        let mut text = *b"___, 00 ___ 0000 00:00:00 GMT";
+        text[..3].copy_from_slice(&date.weekday_name().as_bytes()[..3]);
+        text[8..11].copy_from_slice(&date.month_name().as_bytes()[..3]);
+        let numbers = [
+            (5..7, date.day),
+            (12..16, date.year),
+            (17..19, date.hour),
+            (20..22, date.minute),
+            (23..25, date.second),
+        ];
+        for (place, number) in numbers {
+            write_digits(&mut text[place], number);
         }
-        out.extend_from_slice(b" GMT");
+        out.extend_from_slice(&text);
+    }
+}
+
+/// Writes the last digits of a number over zeros.
+pub(crate) fn write_digits(zeros: &mut [u8], mut number: u64) {
+    for place in zeros.iter_mut().rev() {
+        *place += (number % 10) as u8;
+        number /= 10;
     }
 }
 
