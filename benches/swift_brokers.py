@@ -37,9 +37,14 @@ def container(folder, title):
     return broker
 
 
-def merge(broker, rows, batch, seconds, deleted=0):
-    for first in range(0, rows, batch):
-        broker.merge_items([row(number, seconds, deleted) for number in range(first, min(first + batch, rows))])
+def batches(rows, batch, seconds, deleted=0):
+    return [[row(number, seconds, deleted) for number in range(first, min(first + batch, rows))]
+            for first in range(0, rows, batch)]
+
+
+def merge(broker, records):
+    for batch in records:
+        broker.merge_items(batch)
 
 
 def listed(broker, limit):
@@ -65,18 +70,18 @@ def main():
     folder, rows = sys.argv[1], int(sys.argv[2])
     figures = {}
 
-    def rate(question, count, work):
+    def rate(question, count, work, *given):
         begin = time.perf_counter()
-        work()
+        work(*given)
         figures[question] = count / (time.perf_counter() - begin)
 
     one, large = container(folder, "one"), container(folder, "large")
-    rate("merge of new rows, 1,000 a batch", rows, lambda: merge(one, rows, 1000, 2))
-    rate("merge of new rows, 10,000 a batch", rows, lambda: merge(large, rows, 10_000, 2))
-    rate("merge over rows, 1,000 a batch", rows, lambda: merge(one, rows, 1000, 3))
+    rate("merge of new rows, 1,000 a batch", rows, merge, one, batches(rows, 1000, 2))
+    rate("merge of new rows, 10,000 a batch", rows, merge, large, batches(rows, 10_000, 2))
+    rate("merge over rows, 1,000 a batch", rows, merge, one, batches(rows, 1000, 3))
     rate("rows listed, pages of 10,000", rows, lambda: listed(one, 10_000))
     rate("rows by number, pages of 1,000", rows, lambda: since(one, 1000))
-    merge(large, rows, 10_000, 4, deleted=1)
+    merge(large, batches(rows, 10_000, 4, deleted=1))
     rate("tombstones reclaimed", rows, lambda: large.reclaim(stamp(5), stamp(5)))
 
     pairs, small = rows // ROWS_A_PAIR, container(folder, "small")

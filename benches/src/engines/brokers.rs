@@ -91,7 +91,11 @@ impl Comparison<'_> {
 
 async fn rates(bench: &Bench, rows: usize) -> Result<Rates, Failure> {
     let (one, large) = (bench.create("one").await?, bench.create("large").await?);
-    let records = |seconds| (0..rows).map(move |i| put_numbered(i, seconds));
+    // They are made before the time is taken.
+    let records = |seconds| {
+        let records: Vec<_> = (0..rows).map(|i| put_numbered(i, seconds)).collect();
+        records.into_iter()
+    };
     let new_1000 = per_second(rows, merge(&one, records(2), 1000)).await?;
     let new_10000 = per_second(rows, merge(&large, records(2), 10_000)).await?;
     let over = per_second(rows, merge(&one, records(3), 1000)).await?;

@@ -272,6 +272,13 @@ pub(crate) fn tail(key: &[u8]) -> &[u8] {
     key.get(PREFIX_LEN..).unwrap_or_default()
 }
 
+/// Makes a key of one section one of another, in which keys look alike.
+pub(crate) fn set_section(key: &mut [u8], section: u8) {
+    if let Some(place) = key.get_mut(PREFIX_LEN) {
+        *place = section;
+    }
+}
+
 /// The number of the store that a key belongs to, and the rest of the key.
 pub(crate) fn split(key: &[u8]) -> Option<(Number, u8, &[u8])> {
     let (&space::CONTENTS, rest) = key.split_first()? else {

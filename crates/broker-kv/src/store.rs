@@ -36,6 +36,9 @@ const WALK_WITHOUT_WAITING: Duration = Duration::from_micros(300);
 /// After so many rows it looks at the clock.
 const ROWS_FOR_A_LOOK: u64 = 8;
 
+/// For so many new names it pays to find out whether there are tombstones near them before each is looked for.
+const MANY_NAMES: usize = 64;
+
 /// A handle on one store, with at most one transaction.
 pub struct KvStore<S: OrderedStore, R: Row> {
     device: Arc<Device<S>>,
@@ -100,9 +103,9 @@ fn get(view: &impl View, overlay: &Overlay, key: &[u8]) -> Result<Option<Vec<u8>
     }
 }
 
-fn get_many(view: &impl View, overlay: &Overlay, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
-    let untouched = |key: &&Vec<u8>| overlay.get(key).is_none();
-    let asked: Vec<&[u8]> = keys.iter().filter(untouched).map(Vec::as_slice).collect();
+fn get_many(view: &impl View, overlay: &Overlay, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+    let untouched = |key: &&&[u8]| overlay.get(key).is_none();
+    let asked: Vec<_> = keys.iter().filter(untouched).copied().collect();
     let found = view.get_many(&asked)?;
     if found.len() != asked.len() {
         let message = format!("{} values were given for {} keys", found.len(), asked.len());
@@ -257,29 +260,47 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
 
     /// Rows in the order of their names. Each is live, or a tombstone, or neither.
     pub(crate) fn rows_at(&self, names: &[(&str, Option<PolicyIndex>)]) -> Result<Vec<Option<R>>> {
-        let (view, overlay) = self.view()?;
+        let key = |(name, policy): &(&str, _)| self.keys.row(section::LIVE, name, *policy);
         let mut rows: Vec<_> = names.iter().map(|_| None).collect();
-        let mut places: Vec<usize> = (0..names.len()).collect();
-        for section in [section::LIVE, section::TOMBSTONE] {
-            if places.is_empty() {
-                break;
-            }
-            let keys: Vec<_> = places
-                .iter()
-                .map(|place| names[*place])
-                .map(|(name, policy)| self.keys.row(section, name, policy))
-                .collect();
-            let values = get_many(view, overlay, &keys)?;
-            let mut absent = Vec::new();
-            for ((place, key), value) in places.into_iter().zip(&keys).zip(values) {
-                match value {
-                    Some(value) => rows[place] = Some(R::read(keys::tail(key), &value)?),
-                    None => absent.push(place),
-                }
-            }
-            places = absent;
+        let wanted = names.iter().map(key).enumerate().collect();
+        let mut absent = self.read_rows(wanted, &mut rows)?;
+        for (_, key) in &mut absent {
+            keys::set_section(key, section::TOMBSTONE);
+        }
+        if absent.len() < MANY_NAMES || self.has_key_among(&absent)? {
+            self.read_rows(absent, &mut rows)?;
         }
         Ok(rows)
+    }
+
+    /// Reads the rows with these keys into their places; returns what is absent.
+    fn read_rows(
+        &self,
+        wanted: Vec<(usize, Vec<u8>)>,
+        rows: &mut [Option<R>],
+    ) -> Result<Vec<(usize, Vec<u8>)>> {
+        let (view, overlay) = self.view()?;
+        let keys: Vec<_> = wanted.iter().map(|(_, key)| key.as_slice()).collect();
+        let values = get_many(view, overlay, &keys)?;
+        let mut absent = Vec::with_capacity(wanted.len());
+        for ((place, key), value) in wanted.into_iter().zip(values) {
+            match value {
+                Some(value) => rows[place] = Some(R::read(keys::tail(&key), &value)?),
+                None => absent.push((place, key)),
+            }
+        }
+        Ok(absent)
+    }
+
+    /// Whether there is any key from the first of these to the last.
+    fn has_key_among(&self, keys: &[(usize, Vec<u8>)]) -> Result<bool> {
+        let keys = || keys.iter().map(|(_, key)| key);
+        let (Some(first), Some(last)) = (keys().min(), keys().max()) else {
+            return Ok(false);
+        };
+        let range = first.clone()..[last.as_slice(), &[0]].concat();
+        let cursor = self.cursor(range, Walk::Up)?;
+        Ok(cursor.is_some_and(|cursor| cursor.entry().is_some()))
     }
 
     pub(crate) fn replace_row(&mut self, old: Option<&R>, new: &R) -> Result<RowId> {

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use broker_api::{
-    BrokerOptions, DeviceHealth, Direction, Durability, Error, ErrorKind, HashPath, Initialized,
-    Location, NewAccount, NewContainer, ObjectRecord, Outcome, PolicyIndex, Result, RowId,
-    StoreKind, Timestamp,
+    BrokerOptions, DeviceHealth, Direction, Durability, Error, ErrorKind, Facts, HashPath,
+    Initialized, Location, NewAccount, NewContainer, ObjectRecord, Outcome, PolicyIndex, Result,
+    RowId, StoreKind, Timestamp,
 };
 use broker_kv::{
     Batch, Description, Devices, KvEngine, MemoryOrdered, MemoryView, OrderedStore, Presence, View,
@@ -354,6 +354,32 @@ fn a_batch_that_is_refused_leaves_everything_as_it_was() {
     assert!(store.is_current().unwrap());
     merge(&mut store, 5..20, 3).unwrap();
     assert_eq!(create(&engine, "d").unwrap(), Initialized::Created);
+}
+
+/// Many new names are merged without a look for each tombstone when none is near; a late write to a deleted object
+/// must not bring it back, wherever among the others its name is.
+#[test]
+fn a_large_batch_finds_the_one_tombstone_among_its_names() {
+    for deleted in [0, 50, 99] {
+        let engine = KvEngine::new(OneDevice::default());
+        create(&engine, "c").unwrap();
+        let mut store = open(&engine, "c");
+        let gone = ObjectRecord::delete(format!("{deleted:06}"), at(9));
+        write(&mut store, |store| {
+            ops::merge_objects(store, &[gone], None).unwrap();
+        })
+        .unwrap();
+        merge(&mut store, 0..100, 5).unwrap();
+        store
+            .begin(Access::Read, &BrokerOptions::default())
+            .unwrap();
+        let Facts::Container(info) = store.facts().unwrap() else {
+            panic!("not a container");
+        };
+        assert_eq!((info.object_count(), info.store.max_row), (99, RowId(100)));
+        assert_eq!(store.count_tombstones("").unwrap(), 1);
+        store.rollback();
+    }
 }
 
 /// A failure would mean that damage is served, or that it is never told apart from other failures.
