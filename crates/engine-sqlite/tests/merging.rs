@@ -49,7 +49,7 @@ impl Merge {
     fn lock(&self) -> File {
         let dir = self.bench.dir_of(&container_at("c"));
         let file = File::options().write(true).open(dir.join(".lock")).unwrap();
-        file.lock().unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
         file
     }
 }
