@@ -109,7 +109,7 @@ swift-tests: build setup-swift
 	done
 
 # Beside stock Swift, Swift's brokers, bare servers and bare stores, in turns on this machine, and as things grow:
-# about half an hour, or four minutes. docs/performance.md gets the tables and the plots.
+# about an hour, or four minutes. docs/performance.md gets the tables and the plots.
 bench: build setup-swift
 	APUS_SWIFT_ENV="$$(python3 tests/swift/python_env.py)" \
 		$(BIN)/broker-bench --json $(CARGO_TARGET_DIR)/bench.json --document docs/performance.md $(ARGS)

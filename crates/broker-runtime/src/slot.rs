@@ -549,9 +549,12 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         // A panic closes the handle.
         let mut handle = merger.take();
         let merged = match self.current(shared, &mut handle) {
-            Ok(store) => store
-                .merge_buffered(options)
-                .map_err(|error| self.failed(shared, error, handle.take())),
+            Ok(store) => match store.merge_buffered(options) {
+                Err(error) if error.kind() != ErrorKind::Busy => {
+                    Err(self.failed(shared, error, handle.take()))
+                }
+                merged => merged,
+            },
             Err(error) => Err(error),
         };
         if let Err(error) = merged {

@@ -77,8 +77,8 @@ pub trait Store: Send + 'static {
         false
     }
 
-    /// Merges what is buffered, outside any transaction, while another handle goes on buffering. It makes nobody wait
-    /// but for the rows: what comes meanwhile may stay for the next time.
+    /// Merges what is buffered, in a transaction of its own, while another handle goes on buffering. What comes
+    /// meanwhile may stay for the next time.
     ///
     /// # Errors
     /// `Busy` when somebody else merges or writes. What is buffered stays so then, as after every failure.

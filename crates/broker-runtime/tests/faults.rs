@@ -10,7 +10,7 @@ use broker_api::{
 };
 use broker_runtime::{Adapter, RuntimeOptions};
 use engine_memory::MemoryDisk;
-use scripted::{Script, Scripted};
+use scripted::{Merge, Script, Scripted};
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -203,6 +203,38 @@ async fn a_panicking_write_lets_go_of_the_store() {
     let info = soon(broker.get_info()).await.unwrap();
     assert_eq!(info.object_count(), 1);
     soon(broker.put_object(object("p"))).await.unwrap();
+}
+
+/// A failure would mean that a buffer is merged once too often, or after a fault not any more until it is full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_buffer_that_fills_is_merged_by_one_worker_at_a_time_and_again_after_faults() {
+    let bench = Bench::new(4);
+    let broker = bench.container("c").await;
+    let (entered_by, has_entered) = channel();
+    let (let_go, leave) = channel();
+    let merges = || bench.script.merges.lock().unwrap().len();
+    *bench.script.merges.lock().unwrap() = vec![
+        Merge::Succeeds,
+        Merge::Waits(entered_by, leave),
+        Merge::Fails,
+        Merge::Panics,
+    ];
+    bench.script.buffer_fills.store(true, Ordering::Relaxed);
+    for left in [3, 2, 1] {
+        while merges() > left {
+            soon(broker.put_object(object("o"))).await.unwrap();
+        }
+    }
+    entered(has_entered).await;
+    for _ in 0..10 {
+        soon(broker.put_object(object("o"))).await.unwrap();
+    }
+    assert_eq!(merges(), 1);
+    let_go.send(()).unwrap();
+    while merges() > 0 {
+        soon(broker.put_object(object("o"))).await.unwrap();
+    }
+    bench.script.buffer_fills.store(false, Ordering::Relaxed);
 }
 
 /// A failure would mean that a good store, brought back by replication, is quarantined for the faults of

@@ -17,7 +17,10 @@ pub(crate) const LOCK_NAME: &str = ".lock";
 const FIRST_WAIT: Duration = Duration::from_micros(50);
 
 /// Swift polls so often at first.
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
+
+/// For who must find the moments between one holder in this process and the next.
+pub(crate) const EAGERLY: Duration = FIRST_WAIT;
 
 /// Holds the lock until it is dropped.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ impl DirLock {
         let path = dir.join(LOCK_NAME);
         loop {
             let file = rustix::fs::open(&path, flags(), mode()).at("open", &path)?;
-            flock(&file, &path, timeout)?;
+            flock(&file, &path, timeout, POLL)?;
             let held = rustix::fs::fstat(&file).at("look at", &path)?;
             match rustix::fs::stat(&path) {
                 Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => {
@@ -54,8 +57,9 @@ pub(crate) fn mode() -> Mode {
 }
 
 /// Locks an open file, polling until `timeout` as Swift does: every ten milliseconds, and after a
-/// hundredth of the timeout every hundredth of it. The very first waits are shorter.
-pub(crate) fn flock(file: &OwnedFd, path: &Path, timeout: Duration) -> Attempt<()> {
+/// hundredth of the timeout every hundredth of it. The very first waits are shorter. With `poll` below
+/// [`POLL`] all of them are no longer than that.
+pub(crate) fn flock(file: &OwnedFd, path: &Path, timeout: Duration, poll: Duration) -> Attempt<()> {
     let start = Instant::now();
     let mut wait = FIRST_WAIT;
     loop {
@@ -70,9 +74,9 @@ pub(crate) fn flock(file: &OwnedFd, path: &Path, timeout: Duration) -> Attempt<(
             return Err(Failure::LockTimeout { path, timeout });
         }
         std::thread::sleep(wait.min(timeout - waited));
-        wait = match waited > timeout / 100 {
-            true => (timeout / 100).max(POLL),
-            false => (wait * 2).min(POLL),
+        wait = match waited > timeout / 100 && poll >= POLL {
+            true => (timeout / 100).max(poll),
+            false => (wait * 2).min(poll),
         };
     }
 }

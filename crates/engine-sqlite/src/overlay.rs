@@ -12,6 +12,7 @@
 
 use crate::error::{Attempt, Failure};
 use crate::listing::is_within;
+use crate::lock::POLL;
 use crate::pending::Pending;
 use crate::store::{Layout, SqliteStore};
 use broker_api::listing::{NameRange, Step};
@@ -24,12 +25,12 @@ use std::fmt::Debug;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-/// A pending file larger than this, about 170 records, is merged for good. Each reader of a store may
-/// hold so much.
-const OVERLAY_CAP: u64 = 32_768;
+/// A pending file larger than this, about 420 records, is merged for good by who reads. It is merged before by others
+/// from 64 KiB on; see `pending`. Each reader of a store may hold so much.
+const OVERLAY_CAP: u64 = 81_920;
 
 /// How soon a reader tries again while somebody commits.
-const RETRY: Duration = Duration::from_millis(1);
+pub(crate) const RETRY: Duration = Duration::from_millis(1);
 
 /// A row of either kind.
 pub(crate) trait Row: Clone + Debug + Send {
@@ -185,7 +186,7 @@ impl<K: Layout> SqliteStore<K> {
         let end = Instant::now() + options.timeout.min(options.pending_timeout);
         let pending = loop {
             // Nobody merges while the lock is held: the records and the rows are of one moment.
-            let pending = self.locked(options.pending_timeout, |store| {
+            let pending = self.locked(options.pending_timeout, POLL, |store| {
                 let begun = store.begin_with_pending();
                 store.judged(begun)
             });

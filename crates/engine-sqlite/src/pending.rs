@@ -25,6 +25,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ pub(crate) const PENDING_CAP: u64 = 131_072;
 /// A file larger than this should be merged before it is full. What can be appended meanwhile, 350 records, should
 /// suffice for as long as a merge takes; smaller merges would cost more commits.
 const MERGE_FROM: u64 = PENDING_CAP / 2;
+
+/// After so many more bytes a merge that failed is tried again.
+const MERGE_STEP: u64 = MERGE_FROM / 8;
 
 /// How much of an entry that cannot be read is shown in the log.
 const SHOWN: usize = 200;
@@ -82,8 +86,8 @@ impl Pending {
         Ok(file_id(dir)? == Some(self.dir_id))
     }
 
-    /// Takes the lock of the directory; [`unlock`](Self::unlock) gives it back.
-    pub(crate) fn lock(&mut self, timeout: Duration) -> Attempt<()> {
+    /// Takes the lock of the directory, asking at least as often as `poll`; [`unlock`](Self::unlock) gives it back.
+    pub(crate) fn lock(&mut self, timeout: Duration, poll: Duration) -> Attempt<()> {
         let path = self.dir_path.join(lock::LOCK_NAME);
         loop {
             let (file, id) = match self.lock.take() {
@@ -96,7 +100,7 @@ impl Pending {
                     (file, FileId::of(&stat))
                 }
             };
-            lock::flock(&file, &path, timeout)?;
+            lock::flock(&file, &path, timeout, poll)?;
             match rustix::fs::statat(&self.dir, lock::LOCK_NAME, AtFlags::empty()) {
                 Ok(stat) if FileId::of(&stat) == id => {
                     self.lock = Some((file, id));
@@ -161,10 +165,13 @@ impl Pending {
                 self.sync_dir()?;
             }
         }
-        Ok(match size + entries.len() as u64 > MERGE_FROM {
-            true => Buffered::Filling,
-            false => Buffered::Yes,
-        })
+        let after = size + entries.len() as u64;
+        Ok(
+            match after > MERGE_FROM && after / MERGE_STEP > size / MERGE_STEP {
+                true => Buffered::Filling,
+                false => Buffered::Yes,
+            },
+        )
     }
 
     /// The open file with its size; made when it is absent.
@@ -222,7 +229,7 @@ impl Pending {
     }
 
     /// Takes the beginning of the file away, after it was committed and with the lock held. Nothing happens when the
-    /// file begins with something else.
+    /// file begins with something else. `is_current` is asked right before.
     ///
     /// # Errors
     /// The file is as it was then, unless the device failed while it was being synced.
@@ -231,41 +238,47 @@ impl Pending {
         merged: &[u8],
         durability: Durability,
         is_final: bool,
+        is_current: impl FnOnce() -> Attempt<()>,
     ) -> Attempt<()> {
         let bytes = self.read()?;
         match bytes.strip_prefix(merged) {
+            _ if merged.is_empty() => Ok(()),
             None => Ok(()),
-            Some([]) => self.truncate(is_final),
-            Some(rest) => self.replace(rest, durability == Durability::Disk, is_final),
+            Some([]) => {
+                is_current()?;
+                self.truncate(is_final)
+            }
+            Some(rest) => {
+                self.replace(rest, durability == Durability::Disk, is_current)?;
+                match is_final {
+                    true => self.sync_dir(),
+                    false => Ok(()),
+                }
+            }
         }
     }
 
     /// Puts a file with this content in place of the present one.
-    fn replace(&mut self, content: &[u8], sync: bool, sync_name: bool) -> Attempt<()> {
-        let temporary = format!("{}.tmp", self.name);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(&self.dir, &temporary, flags, Mode::from_raw_mode(0o666));
-        let mut file = File::from(opened.at("replace", &self.path)?);
-        let written = file.write_all(content).and_then(|()| match sync {
-            true => file.sync_data(),
-            false => Ok(()),
-        });
-        let replaced = written.and_then(|()| {
-            Ok(rustix::fs::renameat(
-                &self.dir, &temporary, &self.dir, &self.name,
-            )?)
-        });
-        if let Err(error) = replaced {
+    fn replace(
+        &mut self,
+        content: &[u8],
+        sync: bool,
+        is_current: impl FnOnce() -> Attempt<()>,
+    ) -> Attempt<()> {
+        let path = self.path.clone();
+        let temporary = self.dir_path.join(format!("{}.tmp", self.name));
+        let (present, _) = self.file()?;
+        let replaced = write_like(&present.file, &temporary, content, sync)
+            .at("replace", &path)
+            .and_then(|()| is_current())
+            .and_then(|()| std::fs::rename(&temporary, &path).at("replace", &path));
+        if replaced.is_err() {
             // What is left of it would be overwritten the next time.
-            let _ = rustix::fs::unlinkat(&self.dir, &temporary, AtFlags::empty());
-            return Err(Failure::os("replace", &self.path, error));
+            let _ = std::fs::remove_file(&temporary);
         }
         // The new one is opened by who needs it, and its name synced before what is appended counts as durable.
         self.file = None;
-        match sync_name {
-            true => self.sync_dir(),
-            false => Ok(()),
-        }
+        replaced
     }
 
     /// The records of a file; entries that are none are logged and left out.
@@ -314,6 +327,21 @@ impl Pending {
     }
 }
 
+/// Makes a file with this content for those who may use the present one, such as a Swift that runs as another user.
+fn write_like(present: &File, path: &Path, content: &[u8], sync: bool) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    let (present, made) = (present.metadata()?, file.metadata()?);
+    if (made.uid(), made.gid()) != (present.uid(), present.gid()) {
+        std::os::unix::fs::fchown(&file, Some(present.uid()), Some(present.gid()))?;
+    }
+    file.set_permissions(present.permissions())?;
+    file.write_all(content)?;
+    match sync {
+        true => file.sync_data(),
+        false => Ok(()),
+    }
+}
+
 fn decode_entry<R>(
     entry: &[u8],
     pickled: &mut Vec<u8>,
@@ -334,16 +362,23 @@ pub(crate) fn push_entry(group: &mut String, pickled: &[u8]) {
 mod tests {
     use super::*;
     use broker_api::{HashPath, Location, StoreKind};
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn paths(devices: &Path) -> StorePaths {
+        let hash = HashPath::new("", "endcap").container("a", "c");
+        let location = Location::new(StoreKind::Container, "sda1", "7", hash).unwrap();
+        let paths = StorePaths::new(devices, &location);
+        std::fs::create_dir_all(&paths.dir).unwrap();
+        paths
+    }
 
     /// With durability `disk`, a loss of power could take the file away together with what was
     /// acknowledged after it was made by somebody who does not sync, such as Swift.
     #[test]
     fn name_of_a_file_that_others_made_is_synced() {
         let devices = tempfile::tempdir().unwrap();
-        let hash = HashPath::new("", "endcap").container("a", "c");
-        let location = Location::new(StoreKind::Container, "sda1", "7", hash).unwrap();
-        let paths = StorePaths::new(devices.path(), &location);
-        std::fs::create_dir_all(&paths.dir).unwrap();
+        let paths = paths(devices.path());
         std::fs::write(paths.dir.join(paths.pending_name()), b":theirs").unwrap();
         let mut pending = Pending::open(&paths).unwrap();
         assert_eq!(pending.append(b":lazy", false).unwrap(), Buffered::Yes);
@@ -351,5 +386,49 @@ mod tests {
         assert_eq!(pending.append(b":ours", true).unwrap(), Buffered::Yes);
         assert!(pending.file.as_ref().unwrap().is_named);
         assert_eq!(pending.read().unwrap(), b":theirs:lazy:ours");
+    }
+
+    /// A failure would mean that writes which came during a merge are lost, or that Swift, under another user, cannot
+    /// append any more.
+    #[test]
+    fn what_was_merged_is_taken_away_and_nothing_else_changes() {
+        let devices = tempfile::tempdir().unwrap();
+        let paths = paths(devices.path());
+        let mut pending = Pending::open(&paths).unwrap();
+        pending.append(b":merged", true).unwrap();
+        pending.append(b":later", true).unwrap();
+        let file = paths.dir.join(paths.pending_name());
+        std::fs::set_permissions(&file, Permissions::from_mode(0o664)).unwrap();
+        let disk = Durability::Disk;
+        let replaced = pending.remove(b":merged", disk, true, || Err(Failure::Replaced));
+        assert!(matches!(replaced, Err(Failure::Replaced)));
+        pending.remove(b":other", disk, true, || Ok(())).unwrap();
+        pending.remove(b"", disk, true, || Ok(())).unwrap();
+        assert_eq!(pending.read().unwrap(), b":merged:later");
+        pending.remove(b":merged", disk, true, || Ok(())).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b":later");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o664);
+        pending.append(b":last", true).unwrap();
+        pending
+            .remove(b":later:last", disk, true, || Ok(()))
+            .unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"");
+        assert_eq!(std::fs::read_dir(&paths.dir).unwrap().count(), 1);
+    }
+
+    /// Each merge that fails would otherwise be tried again with the next put.
+    #[test]
+    fn a_file_that_stays_large_asks_to_be_merged_from_time_to_time() {
+        let devices = tempfile::tempdir().unwrap();
+        let mut pending = Pending::open(&paths(devices.path())).unwrap();
+        let entry = [b':'; 1024];
+        let asked = (1..=129).filter(|_| {
+            let appended = pending.append(&entry, false).unwrap();
+            appended == Buffered::Filling
+        });
+        let asked: Vec<_> = asked.collect();
+        assert_eq!(asked, [72, 80, 88, 96, 104, 112, 120, 128]);
+        assert_eq!(pending.append(&entry, false).unwrap(), Buffered::No);
     }
 }

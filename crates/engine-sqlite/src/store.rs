@@ -3,6 +3,7 @@
 use crate::cache::{MANY_READS, SHARED_KIB, Share, Shares};
 use crate::connection;
 use crate::error::{Attempt, Failure};
+use crate::lock::{EAGERLY, POLL};
 use crate::nowait::{self, Known};
 use crate::overlay::{self, Overlay};
 use crate::path::{FileId, StorePaths, file_id};
@@ -20,8 +21,9 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 use sqlite_nowait::{FileState, PrivateConnection};
 use std::cell::OnceCell;
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What differs between the files of accounts and of containers.
 pub(crate) trait Layout: Sized + Send + 'static {
@@ -109,6 +111,16 @@ pub struct SqliteStore<K: Layout> {
     reads_before: u64,
     unsharded: Option<DirTime>,
     kind: PhantomData<K>,
+}
+
+/// Who merges in good time waits no longer for a lock, nor keeps new readers longer from beginning.
+const IN_GOOD_TIME: Duration = Duration::from_secs(1);
+
+/// Whether the pending file was merged.
+enum Flushed {
+    Yes,
+    /// Somebody else writes.
+    Busy(Error),
 }
 
 /// When a directory last changed.
@@ -268,21 +280,18 @@ impl<K: Layout> SqliteStore<K> {
 
     /// Fails unless the path still leads to the file that is open.
     fn require_current(&self) -> Attempt<()> {
-        match file_id(&self.paths.db)? {
-            Some(file) if file == self.file => Ok(()),
-            Some(_) => Err(Failure::Replaced),
-            None => Err(Failure::Absent),
-        }
+        require_file(&self.paths.db, self.file)
     }
 
-    /// Runs work with the lock of the directory held. Others may have replaced the store while the
-    /// lock was waited for, so its identity is asked for once more.
+    /// Runs work with the lock of the directory held, for which it asks at least as often as `poll`. Others may have
+    /// replaced the store while the lock was waited for, so its identity is asked for once more.
     pub(crate) fn locked<T>(
         &mut self,
         timeout: Duration,
+        poll: Duration,
         work: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        let locked = self.pending.lock(timeout);
+        let locked = self.pending.lock(timeout, poll);
         if let Err(failure) = locked {
             return self
                 .require_current()
@@ -328,36 +337,48 @@ impl<K: Layout> SqliteStore<K> {
             true => options.timeout.min(options.pending_timeout),
             false => options.timeout,
         };
-        self.wait_up_to(timeout)?;
-        self.locked(options.pending_timeout, Self::flush_locked)
+        let end = Instant::now() + timeout;
+        loop {
+            // Who appends does not wait for somebody else's transaction. The one that merges has little left for
+            // others when it ends.
+            self.wait_up_to(Duration::ZERO)?;
+            let flushed = self.locked(options.pending_timeout, POLL, |store| {
+                store.flush_locked(timeout)
+            });
+            match flushed? {
+                Flushed::Yes => return Ok(()),
+                Flushed::Busy(error) if Instant::now() >= end => return Err(error),
+                Flushed::Busy(_) => std::thread::sleep(overlay::RETRY),
+            }
+        }
     }
 
-    fn flush_locked(&mut self) -> Result<()> {
+    fn flush_locked(&mut self, timeout: Duration) -> Result<Flushed> {
         // The file is shared with the database that takes over; only Swift knows which rows go where.
         if self.became_sharded()? {
             return Err(Failure::Sharded.into());
         }
-        if let Some(preallocation) = &self.preallocation {
-            preallocation.grow(&self.paths.db)?;
-        }
         let bytes = self.pending.read()?;
         if bytes.is_empty() {
-            return Ok(());
+            return Ok(Flushed::Yes);
         }
-        let records = self.pending.decode(&bytes, K::read);
-        if !records.is_empty() {
-            let started = self.start(Access::Write);
-            let merged = self
-                .judged(started)
-                .and_then(|()| self.merge_and_end(&records));
-            if merged.is_err() {
-                self.rollback();
-            }
-            merged?;
+        let started = self.start(Access::Write);
+        if let Err(error) = self.judged(started) {
+            self.rollback();
+            return match error.kind() {
+                ErrorKind::Busy => Ok(Flushed::Busy(error)),
+                _ => Err(error),
+            };
         }
+        let merged = self.merge_and_end(&bytes, timeout);
+        if merged.is_err() {
+            self.rollback();
+        }
+        merged?;
         // What went into a file that is no longer the store is merged again, into the one that is.
         self.require_current()?;
-        Ok(self.pending.truncate(self.must_stay_merged())?)
+        self.pending.truncate(self.must_stay_merged())?;
+        Ok(Flushed::Yes)
     }
 
     /// Objects that come back after a loss of power change nothing; a report that does would count again over a
@@ -370,31 +391,30 @@ impl<K: Layout> SqliteStore<K> {
     fn merge_in_good_time(&mut self, options: &BrokerOptions) -> Result<()> {
         // Who appends must not wait for a database to be opened, nor for somebody else's transaction.
         self.wait_up_to(Duration::ZERO)?;
-        let merged = self.merge_with_lock_at_begin(options);
+        let timeout = options.pending_timeout.min(IN_GOOD_TIME);
+        let merged = self.merge_with_lock_at_begin(timeout);
         if merged.is_err() {
             self.rollback();
         }
-        let Some((bytes, version)) = merged? else {
-            return Ok(());
-        };
+        let (bytes, version) = merged?;
         self.wait_up_to(Duration::ZERO)?;
-        self.locked(options.pending_timeout, |store| {
-            // Who committed meanwhile has merged these records again and taken them away. The same bytes may stand
-            // there once more, to be merged after what that one merged.
+        self.locked(timeout, EAGERLY, |store| {
+            // Who committed meanwhile may have merged these records again and taken them away. The same bytes may
+            // stand there once more, to be merged after what that one merged.
             if store.data_version()? != version {
                 return Ok(());
             }
             let (durability, is_final) = (store.durability, store.must_stay_merged());
-            Ok(store.pending.remove(&bytes, durability, is_final)?)
+            let is_current = || require_file(&store.paths.db, store.file);
+            Ok(store
+                .pending
+                .remove(&bytes, durability, is_final, is_current)?)
         })
     }
 
     /// Commits what waits, and returns it with the state of the database.
-    fn merge_with_lock_at_begin(
-        &mut self,
-        options: &BrokerOptions,
-    ) -> Result<Option<(Vec<u8>, i64)>> {
-        let bytes = self.locked(options.pending_timeout, |store| {
+    fn merge_with_lock_at_begin(&mut self, timeout: Duration) -> Result<(Vec<u8>, i64)> {
+        let bytes = self.locked(timeout, EAGERLY, |store| {
             if store.became_sharded()? {
                 return Err(Failure::Sharded.into());
             }
@@ -403,26 +423,27 @@ impl<K: Layout> SqliteStore<K> {
             let started = store.start(Access::Write);
             store.judged(started).map(|()| bytes)
         })?;
-        let records = self.pending.decode(&bytes, K::read);
+        let version = self.judged(self.data_version())?;
+        self.merge_and_end(&bytes, IN_GOOD_TIME)?;
+        Ok((bytes, version))
+    }
+
+    /// Merges the records of a pending file in the open transaction and commits it. Readers are waited for up to
+    /// `timeout`.
+    fn merge_and_end(&mut self, pending: &[u8], timeout: Duration) -> Result<()> {
+        let records = self.pending.decode(pending, K::read);
         if records.is_empty() {
             self.rollback();
-            return Ok(None);
+            return Ok(());
         }
-        let version = self.judged(self.data_version())?;
         if let Some(preallocation) = &self.preallocation {
             preallocation.grow(&self.paths.db)?;
         }
-        self.wait_up_to(options.timeout)?;
-        self.merge_and_end(&records)?;
-        Ok(Some((bytes, version)))
-    }
-
-    /// Merges records in the open transaction and commits it.
-    fn merge_and_end(&mut self, records: &[K::Record]) -> Result<()> {
-        match K::merge(self, records) {
+        self.wait_up_to(timeout)?;
+        match K::merge(self, &records) {
             // A batch that is refused has changed nothing. One bad record must not hold up the rest.
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                for record in records {
+                for record in &records {
                     self.merge_or_drop(record)?;
                 }
             }
@@ -454,7 +475,7 @@ impl<K: Layout> SqliteStore<K> {
             crate::pending::push_entry(&mut group, K::write(&mut self.writer, record));
         }
         let sync = self.durability == Durability::Disk;
-        let appended = self.locked(options.pending_timeout, |store| {
+        let appended = self.locked(options.pending_timeout, POLL, |store| {
             Ok(store.pending.append(group.as_bytes(), sync)?)
         });
         self.group = group;
@@ -533,6 +554,14 @@ impl<K: Layout> SqliteStore<K> {
             .prepare_cached(&sql)?
             .execute(params_from_iter(values))?;
         Ok(())
+    }
+}
+
+fn require_file(path: &Path, wanted: FileId) -> Attempt<()> {
+    match file_id(path)? {
+        Some(file) if file == wanted => Ok(()),
+        Some(_) => Err(Failure::Replaced),
+        None => Err(Failure::Absent),
     }
 }
 

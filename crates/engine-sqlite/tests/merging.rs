@@ -179,6 +179,20 @@ fn who_finds_another_writer_gives_up_at_once_and_loses_nothing() {
     assert_eq!(merged, Ok("first".to_owned()));
 }
 
+/// Entries that are no records would otherwise be looked at again with every put.
+#[test]
+fn what_cannot_be_read_is_taken_away_as_well() {
+    let (bench, engine, _) = one_buffered(Durability::Process);
+    let path = bench.pending_of(&container_at("c"));
+    fs::write(&path, b":no base64:").unwrap();
+    let mut merger = open(&engine);
+    merger.merge_buffered(&BrokerOptions::default()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"");
+    merger.merge_buffered(&BrokerOptions::default()).unwrap();
+    append(&mut merger, "next", 5);
+    assert!(fs::read(&path).unwrap().starts_with(b":gA"));
+}
+
 /// Without this the put that finds the file full waits for the whole merge.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_fills_up_is_merged_before_it_is_full() {

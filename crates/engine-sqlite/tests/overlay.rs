@@ -73,18 +73,22 @@ async fn client_reads_see_buffered_records_and_write_nothing() {
 async fn many_buffered_records_are_committed_by_the_first_read() {
     let bench = Bench::new();
     let broker = bench.new_container("c").await;
-    for number in 0..400 {
+    // Nobody can merge it in good time.
+    let other = rusqlite::Connection::open(bench.db_of(&container_at("c"))).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for number in 0..1000 {
         broker
             .put_object(object(&format!("o{number}"), 5))
             .await
             .unwrap();
     }
     let pending = bench.pending_of(&container_at("c"));
-    assert!(state(&pending).0 > 32_768);
+    assert!(state(&pending).0 > 81_920);
+    other.execute_batch("COMMIT").unwrap();
     let client = bench
         .engine
         .container(&container_at("c"), &BrokerOptions::for_reading());
-    assert_eq!(client.get_info().await.unwrap().object_count(), 400);
+    assert_eq!(client.get_info().await.unwrap().object_count(), 1000);
     assert_eq!(state(&pending).0, 0);
 }
 

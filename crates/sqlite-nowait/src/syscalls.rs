@@ -159,11 +159,11 @@ fn a_read() {
 }
 
 /// Any other call is not noted.
-fn another() {}
+fn not_a_read() {}
 
 replacements! {
     // Opening waits for the inode, and what is opened in a read is a journal to be rolled back.
-    another fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int { refused() }
+    not_a_read fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int { refused() }
     a_read fn read(fd: c_int, buffer: *mut c_void, count: libc::size_t) -> libc::ssize_t {
         // SAFETY: who calls `read` passes a buffer of this size.
         unsafe { read_from_memory(fd, buffer, count, -1) }
@@ -176,16 +176,16 @@ replacements! {
     a_read fn pread64(fd: c_int, buffer: *mut c_void, count: libc::size_t, offset: libc::off64_t) -> libc::ssize_t {
         refused()
     }
-    another fn write(fd: c_int, bytes: *const c_void, count: libc::size_t) -> libc::ssize_t { refused() }
-    another fn pwrite(fd: c_int, bytes: *const c_void, count: libc::size_t, offset: libc::off_t) -> libc::ssize_t {
+    not_a_read fn write(fd: c_int, bytes: *const c_void, count: libc::size_t) -> libc::ssize_t { refused() }
+    not_a_read fn pwrite(fd: c_int, bytes: *const c_void, count: libc::size_t, offset: libc::off_t) -> libc::ssize_t {
         refused()
     }
-    another fn pwrite64(fd: c_int, bytes: *const c_void, count: libc::size_t, offset: libc::off64_t) -> libc::ssize_t {
+    not_a_read fn pwrite64(fd: c_int, bytes: *const c_void, count: libc::size_t, offset: libc::off64_t) -> libc::ssize_t {
         refused()
     }
-    another fn ftruncate(fd: c_int, length: libc::off_t) -> c_int { refused() }
-    another fn fallocate(fd: c_int, from: libc::off_t, length: libc::off_t) -> c_int { refused() }
-    another fn unlink(path: *const c_char) -> c_int { refused() }
+    not_a_read fn ftruncate(fd: c_int, length: libc::off_t) -> c_int { refused() }
+    not_a_read fn fallocate(fd: c_int, from: libc::off_t, length: libc::off_t) -> c_int { refused() }
+    not_a_read fn unlink(path: *const c_char) -> c_int { refused() }
 }
 
 #[cfg(test)]

@@ -38,7 +38,21 @@ pub(crate) struct Script {
     pub(crate) reads_of_memory: AtomicUsize,
     pub(crate) writes_begun: AtomicUsize,
     pub(crate) write_timeout: Mutex<Option<Duration>>,
+    /// Writes go to a buffer that should be merged.
+    pub(crate) buffer_fills: AtomicBool,
+    /// What the next merges of the buffer come to, the last of these first.
+    pub(crate) merges: Mutex<Vec<Merge>>,
     hold: Mutex<Option<(Sender<()>, Receiver<()>)>>,
+}
+
+/// What a merge of the buffer comes to.
+#[derive(Debug)]
+pub(crate) enum Merge {
+    Succeeds,
+    Fails,
+    Panics,
+    /// It begins, and ends when it is told to.
+    Waits(Sender<()>, Receiver<()>),
 }
 
 impl Script {
@@ -117,6 +131,20 @@ impl Store for Container {
         self.store.rollback();
     }
 
+    fn merge_buffered(&mut self, _: &BrokerOptions) -> Result<()> {
+        let next = self.script.merges.lock().unwrap().pop();
+        match next.expect("one merge too many") {
+            Merge::Succeeds => Ok(()),
+            Merge::Fails => Err(unreadable()),
+            Merge::Panics => panic!("as the script says"),
+            Merge::Waits(entered, leave) => {
+                entered.send(()).unwrap();
+                leave.recv().unwrap();
+                Ok(())
+            }
+        }
+    }
+
     fn facts(&mut self) -> Result<Facts> {
         self.store.facts()
     }
@@ -163,7 +191,10 @@ impl Store for Container {
 
 impl ContainerStore for Container {
     fn buffer(&mut self, records: &[ObjectRecord], options: &BrokerOptions) -> Result<Buffered> {
-        self.store.buffer(records, options)
+        match self.script.buffer_fills.load(Ordering::Relaxed) {
+            true => Ok(Buffered::Filling),
+            false => self.store.buffer(records, options),
+        }
     }
 
     fn row(&mut self, name: &str, policy: PolicyIndex) -> Result<Option<ObjectRow>> {
