@@ -62,6 +62,7 @@ impl SqliteEngine {
             self.paths(location),
             self.options.durability,
             self.options.db_preallocation,
+            self.options.merge_early,
             &self.shares,
         )?)
     }

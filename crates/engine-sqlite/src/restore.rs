@@ -45,6 +45,7 @@ impl SqliteEngine {
             self.stage(location),
             Durability::Process,
             false,
+            false,
             &Shares::of(0),
         )?;
         if let Some(store) = &store {

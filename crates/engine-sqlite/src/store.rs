@@ -102,6 +102,7 @@ pub struct SqliteStore<K: Layout> {
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
+    merge_early: bool,
     shares: Arc<Shares>,
     /// What lets the connection keep more pages than others.
     share: Option<Share>,
@@ -136,6 +137,7 @@ impl<K: Layout> SqliteStore<K> {
         paths: StorePaths,
         durability: Durability,
         preallocate: bool,
+        merge_early: bool,
         shares: &Arc<Shares>,
     ) -> Attempt<Option<Self>> {
         if K::KIND == StoreKind::Container && paths.is_sharded()? {
@@ -151,6 +153,7 @@ impl<K: Layout> SqliteStore<K> {
         };
         Ok(Some(Self {
             preallocation: preallocate.then(|| Preallocation::of(file)),
+            merge_early,
             shares: Arc::clone(shares),
             share: None,
             read_many: false,
@@ -479,7 +482,10 @@ impl<K: Layout> SqliteStore<K> {
             Ok(store.pending.append(group.as_bytes(), sync)?)
         });
         self.group = group;
-        appended
+        match appended? {
+            Buffered::Filling if !self.merge_early => Ok(Buffered::Yes),
+            buffered => Ok(buffered),
+        }
     }
 
     /// Whether it is known without a look into the directory that Swift has not begun to split the container.
