@@ -53,6 +53,12 @@ impl Merge {
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
         file
     }
+
+    /// Waits for the end of the merge, and tells what it left in the pending file.
+    fn ends_with(self) -> Vec<u8> {
+        self.merge.join().unwrap().unwrap();
+        fs::read(self.bench.pending_of(&container_at("c"))).unwrap()
+    }
 }
 
 /// A container with one buffered record, and a handle on it.
@@ -79,6 +85,12 @@ fn append(store: &mut SqliteStore<Container>, name: &str, seconds: u64) {
     assert_eq!(buffered.unwrap(), Buffered::Yes);
 }
 
+/// The names of the rows that are merged.
+fn names(conn: &rusqlite::Connection) -> String {
+    let sql = "SELECT group_concat(name) FROM object";
+    conn.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
 fn until(happens: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !happens() {
@@ -103,16 +115,10 @@ fn writes_go_on_while_records_are_merged_and_stay_for_the_next_time() {
         // The writer finds the file that is there now.
         append(&mut writer, "third", 5);
         let reader = rusqlite::Connection::open(bench.db_of(&container_at("c"))).unwrap();
-        let merged = reader.query_row("SELECT group_concat(name) FROM object", [], |row| {
-            row.get(0)
-        });
-        assert_eq!(merged, Ok("first".to_owned()));
+        assert_eq!(names(&reader), "first");
         let mut merger = open(&engine);
         merger.merge_buffered(&BrokerOptions::default()).unwrap();
-        let merged = reader.query_row("SELECT group_concat(name) FROM object", [], |row| {
-            row.get(0)
-        });
-        assert_eq!(merged, Ok("first,second,third".to_owned()));
+        assert_eq!(names(&reader), "first,second,third");
         assert_eq!(fs::read(bench.pending_of(&container_at("c"))).unwrap(), b"");
         let names = fs::read_dir(bench.dir_of(&container_at("c"))).unwrap();
         let left = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -135,12 +141,7 @@ fn what_others_merged_meanwhile_is_not_taken_away_again() {
     });
     fs::write(merge.bench.pending_of(&container_at("c")), &bytes).unwrap();
     drop(lock);
-    let (bench, merge) = (merge.bench, merge.merge);
-    merge.join().unwrap().unwrap();
-    assert_eq!(
-        fs::read(bench.pending_of(&container_at("c"))).unwrap(),
-        bytes
-    );
+    assert_eq!(merge.ends_with(), bytes);
 }
 
 /// Nothing is taken away but what was merged.
@@ -152,12 +153,7 @@ fn a_file_that_others_emptied_and_filled_is_left_alone() {
     fs::write(merge.bench.pending_of(&container_at("c")), &bytes).unwrap();
     merge.reader.execute_batch("COMMIT").unwrap();
     drop(lock);
-    let (bench, merge) = (merge.bench, merge.merge);
-    merge.join().unwrap().unwrap();
-    assert_eq!(
-        fs::read(bench.pending_of(&container_at("c"))).unwrap(),
-        bytes
-    );
+    assert_eq!(merge.ends_with(), bytes);
 }
 
 /// A merge in good time is no reason to make writers wait.
@@ -174,10 +170,7 @@ fn who_finds_another_writer_gives_up_at_once_and_loses_nothing() {
     other.execute_batch("COMMIT").unwrap();
     merger.merge_buffered(&BrokerOptions::default()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"");
-    let merged = other.query_row("SELECT group_concat(name) FROM object", [], |row| {
-        row.get(0)
-    });
-    assert_eq!(merged, Ok("first".to_owned()));
+    assert_eq!(names(&other), "first");
 }
 
 /// Entries that are no records would otherwise be looked at again with every put.
