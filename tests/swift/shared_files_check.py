@@ -420,12 +420,13 @@ def check_both_write(order):
     container, account = Place(order, ACCOUNT, "busy"), Place(order, ACCOUNT + "_busy")
     create_on_server(account, clock)
     create_on_server(container, clock)
-    results = multiprocessing.Queue()
+    processes = multiprocessing.get_context("spawn")  # forks would inherit eventlet's pool without its threads
+    results = processes.Queue()
     until = time.time() + order["seconds"]
     writers = []
     for names in ((ACCOUNT, "busy"), (ACCOUNT + "_busy",)):
         for side in ("server", "broker") * WRITERS_PER_SIDE:
-            process = multiprocessing.Process(
+            process = processes.Process(
                 target=writer, args=(order, names, 10 + len(writers), side, until, results), daemon=True)
             process.start()
             writers.append(process)
