@@ -62,7 +62,6 @@ impl SqliteEngine {
             self.paths(location),
             self.options.durability,
             self.options.db_preallocation,
-            self.options.merge_early,
             &self.shares,
         )?)
     }

@@ -20,12 +20,6 @@ pub const SETTINGS: &[Setting] = &[
         values: "a whole number from 0 to 1048576",
         meaning: "memory for pages of large stores beyond the 2 MiB of every open file, in MiB; by 16",
     },
-    Setting {
-        name: "merge_early",
-        default: "false",
-        values: "true or false",
-        meaning: "merges pending files before they are full, while puts go on; not beside processes of Swift",
-    },
 ];
 
 /// Where the devices are and how careful the engine is.
@@ -44,10 +38,6 @@ pub struct SqliteOptions {
     /// Memory for pages of large stores, beyond the 2 MiB that every open file may have, in MiB; 128 by default. It is
     /// given away in shares of 16 MiB to files of which two transactions read more than 512 pages, until they are closed.
     pub page_cache_mb: u64,
-    /// Merges pending files from half of their cap on, while puts go on being appended; off by default. The database is
-    /// written then without the lock of the directory: processes of Swift that write to the same files were seen to wait
-    /// for ever when they found it so.
-    pub merge_early: bool,
 }
 
 impl Default for SqliteOptions {
@@ -65,7 +55,6 @@ impl SqliteOptions {
             db_preallocation: false,
             durability: Durability::Process,
             page_cache_mb: 128,
-            merge_early: false,
         }
     }
 
@@ -114,10 +103,6 @@ impl SqliteOptions {
         if let Some(megabytes) = settings.whole_number("page_cache_mb", 0..=1_048_576)? {
             options.page_cache_mb = megabytes;
         }
-        let switch = [("true", true), ("false", false)];
-        if let Some(merge_early) = settings.one_of("merge_early", &switch)? {
-            options.merge_early = merge_early;
-        }
         Ok(options)
     }
 }
@@ -149,6 +134,5 @@ mod tests {
         assert!(error.message().contains("durability"));
         assert!(settings(&[("durability", "memory")]).is_err());
         assert!(settings(&[("page_cache_mb", "-1")]).is_err());
-        assert!(settings(&[("merge_early", "yes")]).is_err());
     }
 }

@@ -25,9 +25,9 @@ use std::fmt::Debug;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-/// A pending file larger than this, about 170 records, is merged for good. Each reader of a store may
-/// hold so much. With 80 KiB, Swift's processes on the same files were seen to wait for ever.
-const OVERLAY_CAP: u64 = 32_768;
+/// A pending file larger than this, about 420 records, is merged for good by who reads. It is merged before by others
+/// from 64 KiB on; see `pending`. Each reader of a store may hold so much.
+const OVERLAY_CAP: u64 = 81_920;
 
 /// How soon a reader tries again while somebody commits.
 pub(crate) const RETRY: Duration = Duration::from_millis(1);

@@ -45,7 +45,6 @@ impl SqliteEngine {
             self.stage(location),
             Durability::Process,
             false,
-            false,
             &Shares::of(0),
         )?;
         if let Some(store) = &store {

@@ -102,7 +102,6 @@ pub struct SqliteStore<K: Layout> {
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
-    merge_early: bool,
     shares: Arc<Shares>,
     /// What lets the connection keep more pages than others.
     share: Option<Share>,
@@ -137,7 +136,6 @@ impl<K: Layout> SqliteStore<K> {
         paths: StorePaths,
         durability: Durability,
         preallocate: bool,
-        merge_early: bool,
         shares: &Arc<Shares>,
     ) -> Attempt<Option<Self>> {
         if K::KIND == StoreKind::Container && paths.is_sharded()? {
@@ -153,7 +151,6 @@ impl<K: Layout> SqliteStore<K> {
         };
         Ok(Some(Self {
             preallocation: preallocate.then(|| Preallocation::of(file)),
-            merge_early,
             shares: Arc::clone(shares),
             share: None,
             read_many: false,
@@ -482,10 +479,7 @@ impl<K: Layout> SqliteStore<K> {
             Ok(store.pending.append(group.as_bytes(), sync)?)
         });
         self.group = group;
-        match appended? {
-            Buffered::Filling if !self.merge_early => Ok(Buffered::Yes),
-            buffered => Ok(buffered),
-        }
+        appended
     }
 
     /// Whether it is known without a look into the directory that Swift has not begun to split the container.

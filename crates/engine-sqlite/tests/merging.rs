@@ -7,7 +7,6 @@
 mod common;
 
 use broker_api::{BrokerOptions, ContainerBrokerExt, Durability, ErrorKind};
-use broker_runtime::RuntimeOptions;
 use broker_runtime::sync::{Buffered, ContainerStore, Store, SyncEngine};
 use common::*;
 use engine_sqlite::{Container, SqliteEngine, SqliteOptions, SqliteStore};
@@ -191,11 +190,7 @@ fn what_cannot_be_read_is_taken_away_as_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_fills_up_is_merged_before_it_is_full() {
     let bench = Bench::new();
-    bench.new_container("c").await;
-    let mut options = SqliteOptions::new(bench.devices()).with_mount_check(false);
-    options.merge_early = true;
-    let engine = engine_sqlite::open(options, &RuntimeOptions::default()).unwrap();
-    let broker = engine.container(&container_at("c"), &BrokerOptions::default());
+    let broker = bench.new_container("c").await;
     let path = bench.pending_of(&container_at("c"));
     let size = || fs::metadata(&path).map_or(0, |file| file.len());
     let (mut puts, mut largest) = (0, 0);

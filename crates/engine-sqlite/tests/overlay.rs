@@ -83,7 +83,7 @@ async fn many_buffered_records_are_committed_by_the_first_read() {
             .unwrap();
     }
     let pending = bench.pending_of(&container_at("c"));
-    assert!(state(&pending).0 > 32_768);
+    assert!(state(&pending).0 > 81_920);
     other.execute_batch("COMMIT").unwrap();
     let client = bench
         .engine
