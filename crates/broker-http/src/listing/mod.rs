@@ -10,6 +10,7 @@
 //! and no worker thread.
 
 mod pages;
+mod recycled;
 mod sheet;
 mod text;
 

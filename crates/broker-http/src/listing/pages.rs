@@ -17,6 +17,7 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use swift_conf::Policies;
 
+use super::recycled;
 use super::sheet::{ContainerWriter, ObjectWriter, Root, Sheet};
 use crate::accept::Choice;
 use crate::body::{self, Response};
@@ -102,9 +103,10 @@ impl<L: Lister> Listing<L> {
     pub(crate) async fn respond(mut self) -> Result<Response> {
         let content_type = self.choice.content_type();
         let mut sheet = Sheet::new(self.choice, self.root.clone(), FIRST_PAGE_BYTES);
-        sheet
-            .bytes
-            .reserve(self.limit.min(FEW_ROWS) * USUAL_ROW_BYTES);
+        match self.limit {
+            few @ ..=FEW_ROWS => sheet.bytes.reserve(few * USUAL_ROW_BYTES),
+            _ => sheet.bytes = recycled::take(),
+        }
         let (first, rest) = self.page(sheet).await?;
         let mut response = match rest {
             None => whole(first),
@@ -128,11 +130,12 @@ impl<L: Lister> Listing<L> {
             .filter(|name| left > 0 && !name.is_empty());
         let Some(last) = last else {
             sheet.finish();
-            return Ok((sheet.bytes.into(), None));
+            return Ok((recycled::bytes_of(sheet.bytes), None));
         };
         self.names.marker = last;
         self.names.limit = left;
-        let bytes = Bytes::from(std::mem::take(&mut sheet.bytes));
+        let bytes = std::mem::replace(&mut sheet.bytes, recycled::take());
+        let bytes = recycled::bytes_of(bytes);
         sheet.most_bytes = NEXT_PAGE_BYTES;
         Ok((bytes, Some(sheet)))
     }
