@@ -13,7 +13,7 @@ use crate::rng::Rng;
 use crate::shown;
 use broker_api::{
     AccountBrokerExt, ContainerBroker, ContainerBrokerExt, DeletedFilter, ListObjects,
-    ListingQuery, ObjectRecord, ObjectRow, RowId, StoreKind,
+    ListingQuery, ObjectRecord, ObjectRow, RowId, StoreKind, Timestamp,
 };
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ async fn contents(broker: &dyn ContainerBroker) -> Check<Vec<ObjectRow>> {
     Ok(rows)
 }
 
-/// Holds random listings of random rows against the model.
+/// Holds random listings of random rows against the model: each twice, the second time after a change.
 async fn listings_are_filters(
     fixture: &Fixture,
     names: fn(&mut Rng, usize) -> Vec<ObjectRecord>,
@@ -42,23 +42,51 @@ async fn listings_are_filters(
         let broker = container(fixture, round).await?;
         merge(&*broker, names(&mut rng, 60)).await?;
         merge(&*broker, names(&mut rng, 30)).await?;
-        let rows = object_rows(&*broker).await?;
-        for _ in 0..150 {
-            let mut ask = ListObjects::new(query(&mut rng));
-            ask.deleted = *rng.pick(&[
-                DeletedFilter::Live,
-                DeletedFilter::Live,
-                DeletedFilter::Both,
-                DeletedFilter::Tombstones,
-            ]);
-            if fixture.door() == Door::Wire {
-                ask.deleted = DeletedFilter::Live;
+        let mut rows = object_rows(&*broker).await?;
+        let mut asks = Vec::new();
+        for change in 0..25 {
+            for ask in &asks {
+                check_eq!(
+                    list(&*broker, ask).await?,
+                    listed(&rows, ask),
+                    "again, {ask:?}"
+                );
             }
-            let found = list(&*broker, &ask).await?;
-            check_eq!(found, listed(&rows, &ask), "{ask:?}");
+            asks = (0..3)
+                .map(|_| random_listing(fixture, &mut rng, query))
+                .collect();
+            for ask in &asks {
+                check_eq!(list(&*broker, ask).await?, listed(&rows, ask), "{ask:?}");
+            }
+            let mut changes = names(&mut rng, 3);
+            if let Some(row) = rows.get(rng.below(rows.len().max(1) as u64) as usize) {
+                let gone =
+                    ObjectRecord::delete(row.name.clone(), Timestamp::from_seconds(200 + change));
+                changes.push(gone.in_policy(row.policy_index));
+            }
+            merge(&*broker, changes).await?;
+            rows = object_rows(&*broker).await?;
         }
     }
     Ok(())
+}
+
+fn random_listing(
+    fixture: &Fixture,
+    rng: &mut Rng,
+    query: fn(&mut Rng) -> ListingQuery,
+) -> ListObjects {
+    let mut ask = ListObjects::new(query(rng));
+    ask.deleted = *rng.pick(&[
+        DeletedFilter::Live,
+        DeletedFilter::Live,
+        DeletedFilter::Both,
+        DeletedFilter::Tombstones,
+    ]);
+    if fixture.door() == Door::Wire {
+        ask.deleted = DeletedFilter::Live;
+    }
+    ask
 }
 
 cases! {

@@ -6,6 +6,7 @@ use crate::ordered::{Batch, OrderedStore, View, Walk};
 use crate::sync_group::SyncGroup;
 use crate::value;
 use broker_api::{Error, ErrorKind, Facts, Initialized, Location, Outcome, Result};
+use broker_runtime::landings::Room;
 use parking_lot::{Mutex, RawMutex, RawRwLock, RwLock, lock_api};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -92,6 +93,8 @@ struct Locks {
     known: HashMap<Number, Weak<StoreLock>>,
     /// How many there may be before those that are no longer used are looked for.
     purge_at: usize,
+    /// For what is remembered of the seeks in all stores.
+    room: Room,
 }
 
 impl Locks {
@@ -103,7 +106,10 @@ impl Locks {
             self.known.retain(|_, lock| lock.strong_count() > 0);
             self.purge_at = 2 * self.known.len() + 64;
         }
-        let lock = Arc::new(StoreLock::default());
+        let lock = Arc::new(StoreLock {
+            gaps: Arc::new(Gaps::within(self.room.clone())),
+            ..StoreLock::default()
+        });
         self.known.insert(number, Arc::downgrade(&lock));
         lock
     }

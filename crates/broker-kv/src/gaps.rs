@@ -15,16 +15,18 @@
 //!
 //! ```text
 //! commit n     begun = n ── gaps are split where it puts keys ── apply ── ended = n
+//!              landings are forgotten where it puts or deletes keys
 //! view         ended is read ── view is taken ── begun is read
 //!                     │                                 │
 //!                     │                                 └ holds nothing of commits after this
 //!                     └ holds all commits up to this
 //! learn        what a view has seen is true of all views that hold all it may have held (begun), if no
-//!              commit that it may have missed (after ended) put a key there
-//! use          a gap serves a view when ended is not below what the gap is true since
+//!              commit that it may have missed (after ended) put a key there, or deleted the one it landed on
+//! use          a gap or a landing serves a view when ended is not below what it is true since
 //! ```
 
-use crate::ordered::{Batch, Walk};
+use crate::ordered::{Batch, Pair, Walk};
+use broker_runtime::landings::{Landing, Landings, Room};
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -58,6 +60,7 @@ pub(crate) struct Gaps {
 struct State {
     /// In order, apart from each other.
     known: Arc<Vec<Gap>>,
+    landings: Landings<Vec<u8>>,
     recent: VecDeque<Commit>,
 }
 
@@ -71,11 +74,29 @@ pub(crate) struct Gap {
     cost: Duration,
 }
 
-/// Where a commit put keys: from the first to the last, for each section.
+/// Where a commit put keys, and where it deleted some: from the first to the last, for each section.
 #[derive(Debug)]
 struct Commit {
     number: u64,
-    spans: Vec<Range<Vec<u8>>>,
+    puts: Vec<Range<Vec<u8>>>,
+    deletes: Vec<Range<Vec<u8>>>,
+}
+
+impl Commit {
+    /// Whether it may have put a key into a range, or deleted one.
+    fn may_put(&self, range: &Range<Vec<u8>>) -> bool {
+        touch(&self.puts, range)
+    }
+
+    fn may_change(&self, range: &Range<Vec<u8>>) -> bool {
+        self.may_put(range) || touch(&self.deletes, range)
+    }
+}
+
+/// The last key of a span is a key.
+fn touch(spans: &[Range<Vec<u8>>], range: &Range<Vec<u8>>) -> bool {
+    let mut spans = spans.iter();
+    spans.any(|span| span.start < range.end && range.start <= span.end)
 }
 
 /// Which commits a view holds: all up to `ended`, none after `begun`.
@@ -92,6 +113,13 @@ impl Default for Gaps {
 }
 
 impl Gaps {
+    /// With room for landings.
+    pub(crate) fn within(room: Room) -> Self {
+        let gaps = Self::default();
+        gaps.state.lock().landings = Landings::within(room);
+        gaps
+    }
+
     /// With another idea of what takes long; with none, every step is remembered.
     pub(crate) fn with_long(long: Duration) -> Self {
         Self {
@@ -125,12 +153,20 @@ impl Gaps {
         if state.recent.len() == RECENT_COMMITS {
             state.recent.pop_front();
         }
-        let spans = spans(batch);
         if !state.known.is_empty() {
             let known = Arc::make_mut(&mut state.known);
             split(known, batch.puts());
         }
-        state.recent.push_back(Commit { number, spans });
+        if !state.landings.is_empty() {
+            for key in batch.puts().chain(batch.deletes()) {
+                state.landings.forget(key);
+            }
+        }
+        state.recent.push_back(Commit {
+            number,
+            puts: spans(batch.puts()),
+            deletes: spans(batch.deletes()),
+        });
         Applying(self)
     }
 
@@ -152,7 +188,7 @@ impl Gaps {
             return;
         }
         let mut state = self.state.lock();
-        if self.may_have_changed(&state, &range, sight) {
+        if self.missed(&state, sight, |commit| commit.may_put(&range)) {
             return;
         }
         let since = sight.begun;
@@ -160,19 +196,35 @@ impl Gaps {
         insert(Arc::make_mut(&mut state.known), gap);
     }
 
-    fn may_have_changed(&self, state: &State, range: &Range<Vec<u8>>, sight: Sight) -> bool {
+    /// Where a seek to a key comes down in a view, if that is known.
+    pub(crate) fn landing(&self, key: &[u8], sight: Sight) -> Option<Arc<Landing<Vec<u8>>>> {
+        self.state.lock().landings.find(key, sight.ended)
+    }
+
+    /// Remembers where a seek of a view came down.
+    pub(crate) fn learn_landing(&self, from: &[u8], entry: Pair<'_>, sight: Sight) {
+        let (key, value) = entry;
+        let range = from.to_vec()..after(key);
+        let (size, value) = (value.len(), value.to_vec());
+        let landing = Landing::new(from.to_vec(), key.to_vec(), value, size, sight.begun);
+        let mut state = self.state.lock();
+        if !self.missed(&state, sight, |commit| commit.may_change(&range)) {
+            state.landings.insert(landing);
+        }
+    }
+
+    /// Whether a commit of some kind may have begun that a view does not hold.
+    fn missed(&self, state: &State, sight: Sight, of_kind: impl Fn(&Commit) -> bool) -> bool {
         let missed = self.begun.load(Ordering::SeqCst) - sight.ended;
         let missed = usize::try_from(missed).unwrap_or(usize::MAX);
         if missed > state.recent.len() {
             return true;
         }
-        let recent = state.recent.iter().rev().take(missed);
-        let mut spans = recent.flat_map(|commit| {
+        let mut recent = state.recent.iter().rev().take(missed);
+        recent.any(|commit| {
             debug_assert!(commit.number > sight.ended);
-            &commit.spans
-        });
-        // The last key of a span is a key.
-        spans.any(|span| span.start < range.end && range.start <= span.end)
+            of_kind(commit)
+        })
     }
 
     pub(crate) fn long(&self) -> Duration {
@@ -201,14 +253,14 @@ impl Drop for Applying<'_> {
     }
 }
 
-/// Where in the order of keys a batch puts some. A span ends with its last key, inclusive, and no span
-/// reaches from one section of the store into another.
-fn spans(batch: &Batch) -> Vec<Range<Vec<u8>>> {
+/// Where in their order keys of a batch are. A span ends with its last key, inclusive, and no span reaches from one
+/// section of the store into another.
+fn spans<'k>(keys: impl Iterator<Item = &'k [u8]>) -> Vec<Range<Vec<u8>>> {
     let section = |key: &[u8]| crate::keys::tail(key).first().copied();
     let mut spans: Vec<Range<Vec<u8>>> = Vec::new();
     let mut span: Option<Range<&[u8]>> = None;
     let owned = |span: Range<&[u8]>| span.start.to_vec()..span.end.to_vec();
-    for key in batch.puts() {
+    for key in keys {
         span = Some(match span {
             Some(span) if section(span.end) == section(key) => {
                 span.start.min(key)..span.end.max(key)

@@ -112,6 +112,9 @@
 //! numbered, so that a view uses only what is true of it, and a commit that puts a key into a gap splits
 //! it before it is applied. `gaps.rs` says why that is right; a random test holds it against a plain map.
 //!
+//! Beside the gaps, a store remembers where the seeks of listings came down, from subdir to subdir, and a commit that puts
+//! or deletes a key there has it forgotten: see [`broker_runtime::landings`].
+//!
 //! # Cost
 //!
 //! *n* rows in the store, *g* records in a commit, *l* entries shown; a get or seek costs what the database
@@ -124,7 +127,7 @@
 //! | merge of *g* new records | 2 + 2*g* gets | 2*g* + 1, one batch |
 //! | … that overwrite rows | 2 + *g* gets, 2*g* for tombstones | 3*g* + 1; 4*g* + 1 when rows turn into tombstones or back |
 //! | listing | 2 gets, 1 seek and one for each gap, *l* steps; rows of other policies are passed over | |
-//! | … with a delimiter | one seek for each subdir; the rows inside are not read | |
+//! | … with a delimiter | one seek for each subdir, none when it was listed before; the rows inside are not read | |
 //! | … after a million deletions | the same: tombstones are elsewhere, and see below | |
 //! | rows by number | 1 seek, *l* steps, *l* gets; misplaced rows: a step for every row above the start | |
 //! | reclaim, a page of *p* tombstones | 2*p* steps; the last page also counts those left | 2 for each removed, 1 |

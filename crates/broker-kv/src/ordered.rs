@@ -186,6 +186,12 @@ impl Batch {
         puts.map(|(key, _)| key.as_slice())
     }
 
+    /// The keys that are deleted.
+    pub(crate) fn deletes(&self) -> impl Iterator<Item = &[u8]> {
+        let deletes = self.changes.iter().filter(|(_, value)| value.is_none());
+        deletes.map(|(key, _)| key.as_slice())
+    }
+
     /// Whether there is nothing to apply.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()

@@ -1,8 +1,9 @@
-//! [`Sighted`]: a view whose cursors go over the gaps that are known of its store, and find more.
+//! [`Sighted`]: a view whose cursors go over the gaps and to the landings that are known of its store, and find more.
 
 use crate::gaps::{Gap, Gaps, Sight, after, jump, next_gap};
 use crate::ordered::{Cursor, Pair, View, Walk};
 use broker_api::Result;
+use broker_runtime::landings::Landing;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,6 +65,7 @@ impl<V: View> View for Sighted<V> {
             range: range.start.to_vec()..range.end.to_vec(),
             walk,
             inner: None,
+            landed: None,
             end: Vec::new(),
             pace: Pace::new(&self.gaps),
             stood: Vec::new(),
@@ -91,6 +93,8 @@ struct Skipping<'a, V> {
     walk: Walk,
     /// None past the last entry.
     inner: Option<Box<dyn Cursor + 'a>>,
+    /// Where the last seek came down, when that was known. The inner cursor is somewhere before it then.
+    landed: Option<Arc<Landing<Vec<u8>>>>,
     /// Where the inner cursor's range ends in the direction of the walk.
     end: Vec<u8>,
     pace: Pace,
@@ -159,6 +163,23 @@ impl<V: View> Skipping<'_, V> {
         }
     }
 
+    /// Has the inner cursor go to a key ahead of it.
+    fn go_to(&mut self, key: &[u8]) -> Result<()> {
+        let within = match self.walk {
+            Walk::Up => key < self.end.as_slice(),
+            Walk::Down => key > self.end.as_slice(),
+        };
+        match &mut self.inner {
+            Some(inner) if within => {
+                let begin = Instant::now();
+                inner.seek(key)?;
+                self.arrive(key, begin.elapsed());
+                self.settle()
+            }
+            _ => self.open(key.to_vec()),
+        }
+    }
+
     /// The inner cursor stands where it came to from a place. When that took long, what is in between is
     /// remembered to be empty.
     fn arrive(&mut self, from: &[u8], took: Duration) {
@@ -204,10 +225,16 @@ impl<V: View> Skipping<'_, V> {
 
 impl<V: View> Cursor for Skipping<'_, V> {
     fn entry(&self) -> Option<Pair<'_>> {
-        self.inner.as_ref()?.entry()
+        match &self.landed {
+            Some(landing) => Some((landing.key(), landing.value())),
+            None => self.inner.as_ref()?.entry(),
+        }
     }
 
     fn step(&mut self) -> Result<()> {
+        if let Some(landing) = self.landed.take() {
+            return self.go_to(&after(landing.key()));
+        }
         self.pace.steps += 1;
         if self.pace.watched {
             self.timed_step()?;
@@ -221,25 +248,31 @@ impl<V: View> Cursor for Skipping<'_, V> {
     }
 
     fn seek(&mut self, key: &[u8]) -> Result<()> {
-        let Some(inner) = &mut self.inner else {
-            return Ok(());
+        let here = self.entry().map(|(here, _)| here);
+        let ahead = match self.walk {
+            Walk::Up => here.is_some_and(|here| here < key),
+            Walk::Down => here.is_some_and(|here| here >= key),
         };
-        let (here, end) = (inner.entry().map(|(here, _)| here), self.end.as_slice());
-        let (ahead, within) = match self.walk {
-            Walk::Up => (here.is_some_and(|here| here < key), key < end),
-            Walk::Down => (here.is_some_and(|here| here >= key), key > end),
-        };
-        match (ahead, within) {
+        if !ahead {
             // Past a gap already, to what comes first after the key.
-            (false, _) => Ok(()),
-            (true, false) => self.open(key.to_vec()),
-            (true, true) => {
-                let begin = Instant::now();
-                inner.seek(key)?;
-                self.arrive(key, begin.elapsed());
-                self.settle()
-            }
+            return Ok(());
         }
+        self.landed = None;
+        if self.walk == Walk::Down {
+            return self.go_to(key);
+        }
+        if let Some(landing) = self.gaps.landing(key, self.sight) {
+            match landing.key() < self.range.end.as_slice() {
+                true => self.landed = Some(landing),
+                false => self.inner = None,
+            }
+            return Ok(());
+        }
+        self.go_to(key)?;
+        if let Some(entry) = self.entry() {
+            self.gaps.learn_landing(key, entry, self.sight);
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Gaps against a plain map: random commits, views of every age, walks of both directions.
+//! Gaps and landings against a plain map: random commits, views of every age, walks of both directions.
 
 use super::*;
 use crate::memory::{MemoryOrdered, MemoryView};
@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 type Map = BTreeMap<u8, u8>;
+/// Keys and values in the order of a walk.
+type Seen = Vec<(u8, u8)>;
 type Changes = Vec<(u8, Option<u8>)>;
 
 /// What a random history does.
@@ -17,12 +19,14 @@ enum Act {
     Commit(Changes),
     /// Taking a view, with a commit in the middle of that: before or after the database's own is taken.
     Look { commit: Changes, before: bool },
-    /// A walk over a view, of which `commit` is applied after some steps.
+    /// A walk over a view, of which `commit` is applied after some steps. It begins with a seek, perhaps, and goes on by
+    /// steps and by seeks past so many keys, in turns.
     Walk {
         view: usize,
         range: (u8, u8),
         down: bool,
         seek: Option<u8>,
+        leaps: Vec<Option<u8>>,
         commit: Option<(usize, Changes)>,
     },
 }
@@ -89,12 +93,13 @@ fn distinct(changes: &Changes) -> Batch {
 }
 
 /// Walks a view and shows what it saw, and what it should have.
-fn walk(world: &mut World, act: &Act) -> Option<(Vec<u8>, Vec<u8>)> {
+fn walk(world: &mut World, act: &Act) -> Option<(Seen, Seen)> {
     let Act::Walk {
         view,
         range,
         down,
         seek,
+        leaps,
         commit,
     } = act
     else {
@@ -111,26 +116,44 @@ fn walk(world: &mut World, act: &Act) -> Option<(Vec<u8>, Vec<u8>)> {
     let inside = |key: u8| (low..high).contains(&key);
     let ahead = |to: u8, key: u8| if *down { key < to } else { key >= to };
     let seek = seek.filter(|&to| inside(to) && to > low);
+    let leap = |steps: usize, key: u8| {
+        let by = leaps.get(steps % leaps.len().max(1)).copied().flatten()?;
+        let to = if *down {
+            key.checked_sub(by)?
+        } else {
+            key + 1 + by
+        };
+        (inside(to) && to > low).then_some(to)
+    };
     let (mut seen, mut steps) = (Vec::new(), 0);
     if let Some(to) = seek {
         cursor.seek(&[to]).unwrap();
     }
-    while let Some((key, _)) = cursor.entry() {
-        seen.push(key[0]);
+    while let Some((key, value)) = cursor.entry() {
+        let key = key[0];
+        seen.push((key, value[0]));
         if let Some((when, changes)) = commit
             && *when == steps
         {
             world.commit(changes);
         }
+        match leap(steps, key) {
+            Some(to) => cursor.seek(&[to]).unwrap(),
+            None => cursor.step().unwrap(),
+        }
         steps += 1;
-        cursor.step().unwrap();
     }
     drop(cursor);
-    let wanted = map.keys().copied();
-    let wanted = wanted.filter(|&key| inside(key) && seek.is_none_or(|to| ahead(to, key)));
-    let mut wanted: Vec<u8> = wanted.collect();
+    let mut keys: Vec<u8> = map.keys().copied().filter(|&key| inside(key)).collect();
     if *down {
-        wanted.reverse();
+        keys.reverse();
+    }
+    let (mut wanted, mut from) = (Vec::new(), seek);
+    for key in keys {
+        if from.is_none_or(|to| ahead(to, key)) {
+            from = leap(wanted.len(), key);
+            wanted.push((key, map[&key]));
+        }
     }
     world.views.push((sighted, map));
     Some((seen, wanted))
@@ -146,13 +169,15 @@ fn act() -> impl Strategy<Value = Act> {
         (1u8..24, 1u8..24),
         any::<bool>(),
         proptest::option::of(1u8..24),
+        vec(proptest::option::of(0u8..6), 0..3),
         proptest::option::of((0usize..4, changes())),
     );
-    let walk = walk.prop_map(|(view, range, down, seek, commit)| Act::Walk {
+    let walk = walk.prop_map(|(view, range, down, seek, leaps, commit)| Act::Walk {
         view,
         range,
         down,
         seek,
+        leaps,
         commit,
     });
     let look = (changes(), any::<bool>()).prop_map(|(commit, before)| Act::Look { commit, before });
@@ -164,7 +189,7 @@ proptest! {
 
     /// A failure would mean that a listing leaves out rows that are there.
     #[test]
-    fn walks_see_what_their_view_holds_whatever_gaps_are_known(acts in vec(act(), 1..40)) {
+    fn walks_see_what_their_view_holds_whatever_is_known_of_the_store(acts in vec(act(), 1..40)) {
         let mut world = World::new();
         for act in &acts {
             match act {

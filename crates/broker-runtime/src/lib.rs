@@ -13,12 +13,14 @@
 //!
 //! * [`settings`] is the table of an engine's settings, and reads them;
 //! * [`ops`] turns each operation of the contract into reads and writes of rows;
+//! * [`landings`] remembers for an engine where the seeks of listings came down;
 //! * [`pool`] owns a fixed number of threads with one bounded queue;
 //! * [`Adapter`] gives each store one writer at a time, commits concurrent writes together, keeps open
 //!   handles in an LRU, and reopens a store that others replaced, moved or removed.
 
 pub mod adapter;
 pub mod device;
+pub mod landings;
 pub mod ops;
 pub mod pool;
 pub mod settings;

@@ -8,6 +8,7 @@
 //! Only its own thread can make a connection give pages back, so a share stays until the store is closed, and the
 //! shares together bound what large stores may keep.
 
+use broker_runtime::landings::Room;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,22 +19,26 @@ pub(crate) const SHARED_KIB: u64 = 16 << 10;
 /// without a share.
 pub(crate) const MANY_READS: u64 = 512;
 
-/// The shares that are left.
+/// What all stores share: the shares that are left, and the room for [`Landings`](broker_runtime::landings::Landings).
 #[derive(Debug)]
-pub(crate) struct Shares(AtomicU64);
+pub(crate) struct Shares {
+    left: AtomicU64,
+    pub(crate) room: Room,
+}
 
 impl Shares {
     /// As many as fit into so many MiB.
     pub(crate) fn of(megabytes: u64) -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(
-            megabytes.saturating_mul(1024) / SHARED_KIB,
-        )))
+        Arc::new(Self {
+            left: AtomicU64::new(megabytes.saturating_mul(1024) / SHARED_KIB),
+            room: Room::default(),
+        })
     }
 
     /// Takes one when there is one.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Share> {
         let one_less = |left: u64| left.checked_sub(1);
-        self.0
+        self.left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
             .ok()?;
         Some(Share(Arc::clone(self)))
@@ -46,7 +51,7 @@ pub(crate) struct Share(Arc<Shares>);
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0.0.fetch_add(1, Ordering::Relaxed);
+        self.0.left.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::overlay::{Laid, Overlay};
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
+use crate::sought::{Seeks, Sought};
 use crate::store::{Layout, SqliteStore};
 use crate::value::Reader;
 use broker_api::listing::{NameRange, Step};
@@ -362,6 +363,7 @@ impl SqliteStore<Container> {
         range: &NameRange,
         filter: &ObjectFilter,
         policy: Option<i64>,
+        sought: &mut Sought,
         visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
     ) -> Attempt<()> {
         let deleted: &[i64] = match filter.deleted {
@@ -369,15 +371,29 @@ impl SqliteStore<Container> {
             DeletedFilter::Tombstones => &[1],
             DeletedFilter::Both => &[0, 1],
         };
+        // What all rows have alike need not be read from each.
+        let alike = match (deleted, policy) {
+            ([deleted], Some(policy)) => Some((*deleted != 0, PolicyIndex(policy))),
+            _ => None,
+        };
         let scan = Scan {
-            columns: self.columns(),
+            columns: match alike {
+                Some(_) => "ROWID, name, created_at, size, content_type, etag",
+                None => self.columns(),
+            },
             table: ROWS,
             deleted,
             policy,
             since_row: filter.since_row.map(|row| row.0),
             indexed: self.schema.index,
         };
-        listing::scan(self.conn()?, &scan, range, &mut |name, row| {
+        let state = || self.state_to_read();
+        let seeks = Seeks::new(sought, policy, &state);
+        listing::scan(self.conn()?, &scan, range, seeks, &mut |name, row| {
+            let (deleted, policy_index) = match alike {
+                Some(alike) => alike,
+                None => (row.integer(6)? != 0, PolicyIndex(row.integer(7)?)),
+            };
             Ok(visit(ObjectRowRef {
                 row_id: RowId(row.number()),
                 name,
@@ -385,8 +401,8 @@ impl SqliteStore<Container> {
                 size: row.integer(3)?,
                 content_type: &row.text(4, "content_type")?,
                 etag: &row.text(5, "etag")?,
-                deleted: row.integer(6)? != 0,
-                policy_index: PolicyIndex(row.integer(7)?),
+                deleted,
+                policy_index,
             }))
         })
     }
@@ -397,10 +413,11 @@ impl SqliteStore<Container> {
         range: &NameRange,
         filter: &ObjectFilter,
         policy: Option<i64>,
+        sought: &mut Sought,
         visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
     ) -> Attempt<()> {
         let mut laid = Laid::new(overlay, range, |row| shows(filter, policy, row));
-        self.scan_rows(range, filter, policy, &mut |row| {
+        self.scan_rows(range, filter, policy, sought, &mut |row| {
             if let Some(step) = laid.before(row.name, &mut |row| visit(row.as_ref())) {
                 return step;
             }
@@ -550,14 +567,17 @@ impl ContainerStore for SqliteStore<Container> {
         }
         let begun = self.begin_in_earnest();
         self.judged(begun)?;
+        let mut sought = self.take_sought();
         let scan = || {
-            let policy = self.policy_of(filter)?;
+            let (policy, sought) = (self.policy_of(filter)?, &mut sought);
             match self.overlaid() {
-                Some(overlay) => self.scan_overlaid(overlay, range, filter, policy, visit),
-                None => self.scan_rows(range, filter, policy, visit),
+                Some(overlay) => self.scan_overlaid(overlay, range, filter, policy, sought, visit),
+                None => self.scan_rows(range, filter, policy, sought, visit),
             }
         };
-        self.judged(nowait::step(self.must_not_wait, scan))
+        let scanned = nowait::step(self.must_not_wait, scan);
+        self.sought = Some(sought);
+        self.judged(scanned)
     }
 
     fn remove_objects(&mut self, remove: &RemoveObjects) -> Result<()> {

@@ -40,6 +40,7 @@ mod records;
 mod replicate;
 mod restore;
 mod schema;
+mod sought;
 mod store;
 mod synced;
 mod value;

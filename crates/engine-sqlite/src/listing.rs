@@ -1,10 +1,12 @@
 //! Scans in name order over the index on (deleted, name).
 //!
-//! A seek runs the prepared statement again from its bound, unless the bound is only a few rows away.
+//! A seek runs the prepared statement again from its bound, unless the bound is only a few rows away, or the row that
+//! it would come to is known; see `sought`.
 //! Files that lack the index are sorted once and stepped through instead. Live rows and tombstones
 //! together are two index scans that SQLite merges.
 
 use crate::error::Attempt;
+use crate::sought::Seeks;
 use crate::value::Reader;
 use broker_api::listing::{NameRange, Step};
 use rusqlite::{CachedStatement, Connection};
@@ -45,16 +47,27 @@ pub(crate) fn scan(
     conn: &Connection,
     scan: &Scan<'_>,
     range: &NameRange,
+    seeks: Seeks<'_>,
     visit: &mut Visit<'_>,
 ) -> Attempt<()> {
     let mut range = range.clone();
     let mut statement = conn.prepare_cached(&scan.sql(&range))?;
+    let mut seeks = Some(seeks).filter(|_| scan.may_keep(&range));
+    let mut sought = None;
     loop {
         scan.bind(&mut statement, &range)?;
-        let bound = match run(&mut statement, scan, range.reverse, visit)? {
+        let bound = match run(&mut statement, scan, &range, sought, &mut seeks, visit)? {
             Ended::AtTheEnd => return Ok(()),
             Ended::BySeek(bound) => bound,
         };
+        let after_landings = match &mut seeks {
+            Some(seeks) => land(scan, &range, bound, seeks, visit)?,
+            None => Some((bound, true)),
+        };
+        let Some((bound, is_sought)) = after_landings else {
+            return Ok(());
+        };
+        sought = is_sought.then(|| bound.clone());
         let moved = match range.reverse {
             false => &mut range.lower,
             true => &mut range.upper,
@@ -67,35 +80,68 @@ pub(crate) fn scan(
     }
 }
 
+/// Shows what is known of the rows from a seek's bound on. Returns where the statement has to go on, and whether to seek
+/// what may be learned; `None` at the end.
+fn land(
+    scan: &Scan<'_>,
+    range: &NameRange,
+    mut bound: Bound<String>,
+    seeks: &mut Seeks<'_>,
+    visit: &mut Visit<'_>,
+) -> Attempt<Option<(Bound<String>, bool)>> {
+    while let Some(landing) = seeks.find(&bound) {
+        let row = Reader::kept(landing.value(), scan.table)?;
+        let name = row.text(1, "name")?;
+        if !is_within(&name, &range.upper, true) {
+            return Ok(None);
+        }
+        match visit(&name, &row)? {
+            Step::Next => return Ok(Some((Bound::Excluded(name.into_owned()), false))),
+            Step::Seek(next) => bound = next,
+            Step::Stop => return Ok(None),
+        }
+    }
+    Ok(Some((bound, true)))
+}
+
+/// Shows rows until a seek leads further than the next row. `seeking` is the bound that the first one is sought by.
 fn run(
     statement: &mut CachedStatement<'_>,
     scan: &Scan<'_>,
-    reverse: bool,
+    range: &NameRange,
+    mut seeking: Option<Bound<String>>,
+    seeks: &mut Option<Seeks<'_>>,
     visit: &mut Visit<'_>,
 ) -> Attempt<Ended> {
     let patience = match scan.indexed {
         true => ROWS_FOR_A_SEEK,
         false => usize::MAX,
     };
-    let mut seeking: Option<Bound<String>> = None;
     let mut passed = 0;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         let row = Reader::numbered(row, scan.table)?;
         let name = row.text(1, "name")?;
-        if let Some(bound) = &seeking
-            && !is_within(&name, bound, reverse)
-        {
-            passed += 1;
-            if passed < patience {
+        if let Some(bound) = seeking.take() {
+            if !is_within(&name, &bound, range.reverse) {
+                passed += 1;
+                if passed >= patience {
+                    return Ok(Ended::BySeek(bound));
+                }
+                seeking = Some(bound);
                 continue;
             }
-            return Ok(seeking.map_or(Ended::AtTheEnd, Ended::BySeek));
+            if let Some(seeks) = seeks {
+                seeks.learn(&bound, &name, &row);
+            }
         }
-        seeking = None;
         match visit(&name, &row)? {
             Step::Next => {}
             Step::Seek(bound) => {
+                let known = seeks.as_mut().and_then(|seeks| seeks.find(&bound));
+                if known.is_some() {
+                    return Ok(Ended::BySeek(bound));
+                }
                 seeking = Some(bound);
                 passed = 0;
             }
@@ -117,6 +163,11 @@ pub(crate) fn is_within(name: &str, bound: &Bound<String>, reverse: bool) -> boo
 }
 
 impl Scan<'_> {
+    /// Whether what is sought is kept: first rows among all that are live, going up.
+    fn may_keep(&self, range: &NameRange) -> bool {
+        self.indexed && self.deleted == [0] && self.since_row.is_none() && !range.reverse
+    }
+
     /// ?1 and ?2 are the bounds, ?3 the policy, ?4 the row number.
     fn sql(&self, range: &NameRange) -> String {
         let mut conditions = String::new();

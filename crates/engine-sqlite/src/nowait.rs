@@ -45,7 +45,7 @@ impl<K: Layout> SqliteStore<K> {
     fn try_at_once(&mut self) -> broker_api::Result<bool> {
         // What is asked for here are names that were looked up when the store was opened. A directory that has
         // changed since is read by those who may wait.
-        let is_ready = self.is_open() && self.is_known_unsharded() && self.is_same_file()?;
+        let is_ready = self.is_open() && self.is_settled();
         if !is_ready || self.pending.size()? > 0 {
             return Ok(false);
         }

@@ -12,6 +12,7 @@ use crate::pickle::{Value, Writer};
 use crate::preallocate::Preallocation;
 use crate::records::NoRecord;
 use crate::schema::{self, Schema};
+use crate::sought::Sought;
 use broker_api::{
     BrokerOptions, Direction, Durability, Error, ErrorKind, Facts, Outcome, Result, RowId, Rows,
     StoreKind, SyncPoint, Tally,
@@ -89,6 +90,8 @@ pub struct SqliteStore<K: Layout> {
     pub(crate) overlay: Option<Overlay<K::Row>>,
     /// Hash, totals and statistics of the open transaction while they are not written; see `counting`.
     pub(crate) counted: Option<Facts>,
+    /// Where seeks came down in the rows below, kept for the next listing.
+    pub(crate) sought: Option<Sought>,
     /// For whom the open transaction sees the overlay, when it does.
     pub(crate) overlaid_for: Option<BrokerOptions>,
     /// Whether the open transaction answers at once or not at all; see `nowait`.
@@ -109,7 +112,9 @@ pub struct SqliteStore<K: Layout> {
     read_many: bool,
     /// What this thread had read when the transaction began.
     reads_before: u64,
-    unsharded: Option<DirTime>,
+    /// The directory when it was looked at last: the path led to this file, and Swift had not begun to split the container.
+    /// No name in it changes without its time.
+    settled: Option<DirState>,
     kind: PhantomData<K>,
 }
 
@@ -125,6 +130,9 @@ enum Flushed {
 
 /// When a directory last changed.
 type DirTime = (i64, i64);
+
+/// Which directory a path leads to, and when it last changed.
+type DirState = (FileId, DirTime);
 
 #[expect(
     private_bounds,
@@ -165,6 +173,7 @@ impl<K: Layout> SqliteStore<K> {
             access: None,
             overlay: None,
             overlaid_for: None,
+            sought: None,
             counted: None,
             must_not_wait: false,
             known: None,
@@ -172,7 +181,7 @@ impl<K: Layout> SqliteStore<K> {
             shown: false,
             busy_timeout: None,
             durability,
-            unsharded: None,
+            settled: None,
             kind: PhantomData,
         }))
     }
@@ -195,6 +204,16 @@ impl<K: Layout> SqliteStore<K> {
     /// What the file says of changes; `None` without a connection, and of a file in a state that Swift gives none.
     pub(crate) fn file_state(&self) -> Option<FileState> {
         self.conn.get()?.file_state()
+    }
+
+    /// What the file says of changes, when the open transaction keeps that as it is: it reads.
+    pub(crate) fn state_to_read(&self) -> Option<FileState> {
+        self.file_state().filter(|_| !self.is_writing())
+    }
+
+    pub(crate) fn take_sought(&mut self) -> Sought {
+        let sought = self.sought.take();
+        sought.unwrap_or_else(|| Sought::within(self.shares.room.clone()))
     }
 
     /// Whether there is a connection already.
@@ -274,7 +293,7 @@ impl<K: Layout> SqliteStore<K> {
     }
 
     /// Whether the path still leads to the file that was found when the store was opened.
-    pub(crate) fn is_same_file(&self) -> Attempt<bool> {
+    fn is_same_file(&self) -> Attempt<bool> {
         Ok(file_id(&self.paths.db)? == Some(self.file))
     }
 
@@ -482,33 +501,32 @@ impl<K: Layout> SqliteStore<K> {
         appended
     }
 
-    /// Whether it is known without a look into the directory that Swift has not begun to split the container.
-    pub(crate) fn is_known_unsharded(&self) -> bool {
-        K::KIND != StoreKind::Container
-            || (self.unsharded.is_some() && self.unsharded == self.dir_changed())
+    /// Whether it is known without a look into the directory that the path leads to the open file still, and that Swift
+    /// has not begun to split the container.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.is_some() && self.settled == self.dir_state()
     }
 
-    /// When the directory last changed; `None` when it cannot be seen.
-    fn dir_changed(&self) -> Option<DirTime> {
+    /// `None` when the directory cannot be seen.
+    fn dir_state(&self) -> Option<DirState> {
         let stat = rustix::fs::stat(&self.paths.dir).ok()?;
-        Some((stat.st_mtime, stat.st_mtime_nsec as i64))
+        let changed = (stat.st_mtime, stat.st_mtime_nsec as i64);
+        Some((FileId::of(&stat), changed))
     }
 
     /// Whether Swift has begun to split the container since it was last looked at. The directory is
     /// read only when it changed.
     pub(crate) fn became_sharded(&mut self) -> Attempt<bool> {
-        if K::KIND != StoreKind::Container {
-            return Ok(false);
-        }
-        let Some(changed) = self.dir_changed() else {
+        let Some(now) = self.dir_state() else {
             return Ok(false);
         };
-        if self.unsharded == Some(changed) {
+        if self.settled == Some(now) {
             return Ok(false);
         }
-        let past = is_past(changed);
-        let sharded = self.paths.is_sharded()?;
-        self.unsharded = (!sharded && past).then_some(changed);
+        let past = is_past(now.1);
+        let sharded = K::KIND == StoreKind::Container && self.paths.is_sharded()?;
+        let settled = past && !sharded && self.is_same_file()?;
+        self.settled = settled.then_some(now);
         Ok(sharded)
     }
 
@@ -581,6 +599,9 @@ fn is_past((seconds, nanoseconds): DirTime) -> bool {
 
 impl<K: Layout> Store for SqliteStore<K> {
     fn is_current(&mut self) -> Result<bool> {
+        if self.is_settled() {
+            return Ok(true);
+        }
         // A file that is not open may be removed and its number given to another one.
         let same = self.is_same_file()?
             && (self.conn.get().is_some() || self.pending.is_in(&self.paths.dir)?);

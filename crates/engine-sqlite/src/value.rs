@@ -7,28 +7,78 @@
 use crate::error::{Attempt, Failure};
 use broker_api::{RollingHash, TimestampText};
 use rusqlite::Row;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Value, ValueRef};
 use std::borrow::Cow;
 
 /// A row of a query together with where it came from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a> {
-    row: &'a Row<'a>,
+    columns: Columns<'a>,
     table: &'static str,
     number: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Columns<'a> {
+    Row(&'a Row<'a>),
+    Kept(&'a [Value]),
+}
+
+impl<'a> Columns<'a> {
+    fn get_ref(&self, index: usize) -> rusqlite::Result<ValueRef<'a>> {
+        match *self {
+            Self::Row(row) => row.get_ref(index),
+            Self::Kept(values) => {
+                let value = values.get(index).map(ValueRef::from);
+                value.ok_or(rusqlite::Error::InvalidColumnIndex(index))
+            }
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
     /// Reads a row whose first column is its number.
     pub(crate) fn numbered(row: &'a Row<'a>, table: &'static str) -> Attempt<Self> {
         let number = row.get(0)?;
-        Ok(Self { row, table, number })
+        let columns = Columns::Row(row);
+        Ok(Self {
+            columns,
+            table,
+            number,
+        })
+    }
+
+    /// Reads a row that was [kept](Self::keep).
+    pub(crate) fn kept(values: &'a [Value], table: &'static str) -> Attempt<Self> {
+        let columns = Columns::Kept(values);
+        let Some(&Value::Integer(number)) = values.first() else {
+            return Err(rusqlite::Error::InvalidColumnIndex(0).into());
+        };
+        Ok(Self {
+            columns,
+            table,
+            number,
+        })
+    }
+
+    /// All columns of a row; `None` when one is a text that cannot be read.
+    pub(crate) fn keep(&self) -> Option<Vec<Value>> {
+        let count = match self.columns {
+            Columns::Row(row) => row.as_ref().column_count(),
+            Columns::Kept(values) => values.len(),
+        };
+        let column = |index| self.columns.get_ref(index).ok()?.try_into().ok();
+        (0..count).map(column).collect()
     }
 
     /// Reads the single row of a table of facts.
     pub(crate) fn single(row: &'a Row<'a>, table: &'static str) -> Self {
-        let number = 1;
-        Self { row, table, number }
+        let (columns, number) = (Columns::Row(row), 1);
+        Self {
+            columns,
+            table,
+            number,
+        }
     }
 
     /// The row's number.
@@ -38,7 +88,7 @@ impl<'a> Reader<'a> {
 
     /// A text; null is empty.
     pub(crate) fn text(&self, index: usize, column: &'static str) -> Attempt<Cow<'a, str>> {
-        match self.row.get_ref(index)? {
+        match self.columns.get_ref(index)? {
             ValueRef::Null => Ok("".into()),
             ValueRef::Integer(number) => Ok(number.to_string().into()),
             ValueRef::Real(number) => Ok(format!("{number:?}").into()),
@@ -51,7 +101,7 @@ impl<'a> Reader<'a> {
 
     /// A whole number; null is zero, as is text without digits.
     pub(crate) fn integer(&self, index: usize) -> Attempt<i64> {
-        Ok(match self.row.get_ref(index)? {
+        Ok(match self.columns.get_ref(index)? {
             ValueRef::Integer(number) => number,
             ValueRef::Real(number) => number as i64,
             ValueRef::Text(text) => {
@@ -64,7 +114,7 @@ impl<'a> Reader<'a> {
 
     /// A timestamp; null is the `0` of a time that never was.
     pub(crate) fn timestamp(&self, index: usize, column: &'static str) -> Attempt<TimestampText> {
-        if self.row.get_ref(index)? == ValueRef::Null {
+        if self.columns.get_ref(index)? == ValueRef::Null {
             return Ok(TimestampText::never());
         }
         let text = self.text(index, column)?;
