@@ -167,7 +167,7 @@ impl Gaps {
             puts: spans(batch.puts()),
             deletes: spans(batch.deletes()),
         });
-        Applying(self)
+        Applying { gaps: self, number }
     }
 
     /// The gaps that a view may use.
@@ -244,12 +244,21 @@ impl Gaps {
 
 /// A commit that is being applied.
 #[derive(Debug)]
-pub(crate) struct Applying<'a>(&'a Gaps);
+pub(crate) struct Applying<'a> {
+    gaps: &'a Gaps,
+    number: u64,
+}
+
+impl Applying<'_> {
+    /// The number of this commit.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
 
 impl Drop for Applying<'_> {
     fn drop(&mut self) {
-        let begun = self.0.begun.load(Ordering::SeqCst);
-        self.0.ended.store(begun, Ordering::SeqCst);
+        self.gaps.ended.store(self.number, Ordering::SeqCst);
     }
 }
 

@@ -45,7 +45,7 @@ pub struct KvStore<S: OrderedStore, R: Row> {
     lock: Arc<StoreLock>,
     keys: StoreKeys,
     transaction: Transaction<Sighted<S::View>>,
-    /// The facts that a reader found, and the last commit before.
+    /// The facts that a transaction found or left, and the last commit that they hold.
     known: Option<(u64, Facts)>,
     rows: PhantomData<fn() -> R>,
 }
@@ -201,8 +201,9 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
     fn begin_write(&self, timeout: Duration) -> Result<Transaction<Sighted<S::View>>> {
         let guard = self.lock.write(timeout)?;
         let view = Sighted::take(&self.lock.gaps, || self.device.view())?;
+        let known = self.known_facts(&view).cloned();
         Ok(Transaction::Write(Box::new(Change {
-            facts: read_facts(&view, self.keys)?,
+            facts: known.map_or_else(|| read_facts(&view, self.keys), Ok)?,
             view,
             overlay: Overlay::default(),
             stat_changed: false,
@@ -212,7 +213,13 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         })))
     }
 
-    fn commit_change(&self, change: Change<Sighted<S::View>>) -> Result<()> {
+    /// The facts in a view, when they are known.
+    fn known_facts(&self, view: &Sighted<S::View>) -> Option<&Facts> {
+        let (commit, facts) = self.known.as_ref()?;
+        (Some(*commit) == view.last_commit()).then_some(facts)
+    }
+
+    fn commit_change(&mut self, change: Change<Sighted<S::View>>) -> Result<()> {
         let Change {
             mut overlay,
             facts,
@@ -239,6 +246,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
             Views::Snapshot => database.apply(batch)?,
             Views::Live => self.lock.alone(timeout, || database.apply(batch))?,
         }
+        self.known = Some((applying.number(), facts));
         drop(applying);
         // The next writer may go on while this one waits for the sync.
         drop(guard);
@@ -506,13 +514,11 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
         match &self.transaction {
             Transaction::Write(change) => Ok(change.facts.clone()),
             Transaction::Read { view, .. } => {
-                let last = view.last_commit();
-                if let Some((commit, facts)) = &self.known
-                    && Some(*commit) == last
-                {
+                if let Some(facts) = self.known_facts(view) {
                     return Ok(facts.clone());
                 }
                 let facts = read_facts(view, self.keys)?;
+                let last = view.last_commit();
                 self.known = last.map(|commit| (commit, facts.clone()));
                 Ok(facts)
             }

@@ -134,10 +134,7 @@ impl Devices for RocksdbDevices {
             Access::Look => DB::open_for_read_only(&self.tuned, folder.db(), false),
         };
         let db = db.map_err(Failure::from)?;
-        let reserve = Reserve {
-            path,
-            bytes: self.options.reserve_mb << 20,
-        };
+        let reserve = Reserve::new(path, self.options.reserve_mb << 20);
         let store = RocksdbStore::new(db, folder, self.options.durability, reserve);
         let store = Arc::new(store);
         if let Some(reporter) = &self.reporter {

@@ -8,12 +8,19 @@
 
 use crate::error::Failure;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// For so long it is believed what a device said of its room: some megabytes can be written meanwhile.
+const BELIEVED: Duration = Duration::from_millis(10);
 
 /// The reserve of a device.
 #[derive(Debug)]
 pub(crate) struct Reserve {
-    pub(crate) path: PathBuf,
-    pub(crate) bytes: u64,
+    path: PathBuf,
+    bytes: u64,
+    /// When the device was asked last, and the bytes that were free.
+    asked: Mutex<Option<(Instant, u64)>>,
 }
 
 /// What a batch does to the number of keys.
@@ -33,17 +40,35 @@ impl Growth {
 }
 
 impl Reserve {
+    /// So many bytes of the device that a path is on; none when that is zero.
+    pub(crate) fn new(path: PathBuf, bytes: u64) -> Self {
+        let asked = Mutex::default();
+        Self { path, bytes, asked }
+    }
+
     /// Refuses what grows while there is less room than the reserve.
     pub(crate) fn admit(&self, growth: Growth) -> Result<(), Failure> {
         if self.bytes == 0 || growth.frees() {
             return Ok(());
         }
-        let room = rustix::fs::statvfs(&self.path);
-        let room = room.map_err(|errno| Failure::Device(errno.into()))?;
-        match room.f_frsize.saturating_mul(room.f_bavail) < self.bytes {
+        match self.free()? < self.bytes {
             true => Err(Failure::Reserved),
             false => Ok(()),
         }
+    }
+
+    fn free(&self) -> Result<u64, Failure> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, free)) = *asked
+            && at.elapsed() < BELIEVED
+        {
+            return Ok(free);
+        }
+        let room = rustix::fs::statvfs(&self.path);
+        let room = room.map_err(|errno| Failure::Device(errno.into()))?;
+        let free = room.f_frsize.saturating_mul(room.f_bavail);
+        *asked = Some((Instant::now(), free));
+        Ok(free)
     }
 }
 
@@ -56,16 +81,8 @@ mod tests {
     #[test]
     fn below_the_reserve_only_deletions_pass() {
         let path = std::env::temp_dir();
-        let (none, all) = (
-            Reserve {
-                path: path.clone(),
-                bytes: 0,
-            },
-            Reserve {
-                path,
-                bytes: u64::MAX,
-            },
-        );
+        let none = Reserve::new(path.clone(), 0);
+        let all = Reserve::new(path, u64::MAX);
         // As broker-kv commits them: rows, their log, and the stat record.
         let (new, overwritten) = (
             Growth {
