@@ -133,6 +133,33 @@ impl FileId {
     }
 }
 
+/// When the names in a directory last changed, and when it was last changed itself: renamed or removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DirState {
+    names: (i64, i64),
+    own: (i64, i64),
+}
+
+impl DirState {
+    pub(crate) fn of(stat: &Stat) -> Self {
+        Self {
+            names: (stat.st_mtime, stat.st_mtime_nsec as i64),
+            own: (stat.st_ctime, stat.st_ctime_nsec as i64),
+        }
+    }
+
+    /// Whether any change from now on has later times, by the clock from which the kernel takes the times of files,
+    /// which ticks a few hundred times a second. Some file systems keep seconds only.
+    pub(crate) fn is_past(&self) -> bool {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        let is_past = |(seconds, nanoseconds)| match nanoseconds {
+            0 => seconds + 2 <= now.tv_sec,
+            _ => (seconds, nanoseconds) < (now.tv_sec, now.tv_nsec),
+        };
+        is_past(self.names) && is_past(self.own)
+    }
+}
+
 /// The file at a path; `None` when there is none.
 pub(crate) fn file_id(path: &Path) -> Attempt<Option<FileId>> {
     match rustix::fs::stat(path) {

@@ -13,7 +13,7 @@
 
 use crate::error::{Attempt, Failure, OsContext};
 use crate::lock;
-use crate::path::{FileId, StorePaths, file_id};
+use crate::path::{DirState, FileId, StorePaths, file_id};
 use crate::pickle;
 use crate::records::NoRecord;
 use base64::Engine;
@@ -79,6 +79,12 @@ impl Pending {
             lock: None,
             file: None,
         })
+    }
+
+    /// What the directory that is open says of changes; `None` when it cannot be seen.
+    pub(crate) fn dir_state(&self) -> Option<DirState> {
+        let stat = rustix::fs::fstat(&self.dir).ok()?;
+        Some(DirState::of(&stat))
     }
 
     /// Whether the directory that is open is the one at a path.

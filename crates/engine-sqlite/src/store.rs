@@ -6,7 +6,7 @@ use crate::error::{Attempt, Failure};
 use crate::lock::{EAGERLY, POLL};
 use crate::nowait::{self, Known};
 use crate::overlay::{self, Overlay};
-use crate::path::{FileId, StorePaths, file_id};
+use crate::path::{DirState, FileId, StorePaths, file_id};
 use crate::pending::Pending;
 use crate::pickle::{Value, Writer};
 use crate::preallocate::Preallocation;
@@ -20,7 +20,7 @@ use broker_api::{
 use broker_runtime::sync::{Access, Buffered, StatChange, Store};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use sqlite_nowait::{FileState, PrivateConnection};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
@@ -112,9 +112,7 @@ pub struct SqliteStore<K: Layout> {
     read_many: bool,
     /// What this thread had read when the transaction began.
     reads_before: u64,
-    /// The directory when it was looked at last: the path led to this file, and Swift had not begun to split the container.
-    /// No name in it changes without its time.
-    settled: Option<DirState>,
+    settled: Option<Settled>,
     kind: PhantomData<K>,
 }
 
@@ -128,11 +126,18 @@ enum Flushed {
     Busy(Error),
 }
 
-/// When a directory last changed.
-type DirTime = (i64, i64);
+/// A directory whose path led to it and to the open file in it, when Swift had not begun to split the container.
+///
+/// No name in it changes without its times, nor is it renamed or removed without one of them. What is above it may be: the
+/// path is followed again a hundred times a second.
+#[derive(Debug)]
+struct Settled {
+    dir: DirState,
+    followed: Cell<Instant>,
+}
 
-/// Which directory a path leads to, and when it last changed.
-type DirState = (FileId, DirTime);
+/// For so long a path is believed to lead where it led.
+const BELIEVED: Duration = Duration::from_millis(10);
 
 #[expect(
     private_bounds,
@@ -504,29 +509,39 @@ impl<K: Layout> SqliteStore<K> {
     /// Whether it is known without a look into the directory that the path leads to the open file still, and that Swift
     /// has not begun to split the container.
     pub(crate) fn is_settled(&self) -> bool {
-        self.settled.is_some() && self.settled == self.dir_state()
-    }
-
-    /// `None` when the directory cannot be seen.
-    fn dir_state(&self) -> Option<DirState> {
-        let stat = rustix::fs::stat(&self.paths.dir).ok()?;
-        let changed = (stat.st_mtime, stat.st_mtime_nsec as i64);
-        Some((FileId::of(&stat), changed))
+        let Some(settled) = &self.settled else {
+            return false;
+        };
+        if self.pending.dir_state() != Some(settled.dir) {
+            return false;
+        }
+        if settled.followed.get().elapsed() < BELIEVED {
+            return true;
+        }
+        let leads_here = matches!(self.pending.is_in(&self.paths.dir), Ok(true));
+        if leads_here {
+            settled.followed.set(Instant::now());
+        }
+        leads_here
     }
 
     /// Whether Swift has begun to split the container since it was last looked at. The directory is
     /// read only when it changed.
     pub(crate) fn became_sharded(&mut self) -> Attempt<bool> {
-        let Some(now) = self.dir_state() else {
-            return Ok(false);
-        };
-        if self.settled == Some(now) {
+        if self.is_settled() {
             return Ok(false);
         }
-        let past = is_past(now.1);
+        let followed = Cell::new(Instant::now());
+        let before = self.pending.dir_state().filter(DirState::is_past);
         let sharded = K::KIND == StoreKind::Container && self.paths.is_sharded()?;
-        let settled = past && !sharded && self.is_same_file()?;
-        self.settled = settled.then_some(now);
+        self.settled = match before {
+            Some(dir)
+                if !sharded && self.pending.is_in(&self.paths.dir)? && self.is_same_file()? =>
+            {
+                Some(Settled { dir, followed })
+            }
+            _ => None,
+        };
         Ok(sharded)
     }
 
@@ -585,16 +600,6 @@ fn require_file(path: &Path, wanted: FileId) -> Attempt<()> {
 
 fn unknown(failure: Failure) -> Error {
     Error::from(failure).with_outcome(Outcome::Unknown)
-}
-
-/// Whether a change from now on has a later time than this, by the clock from which the kernel takes the times of
-/// files, which ticks a few hundred times a second. Some file systems keep seconds only.
-fn is_past((seconds, nanoseconds): DirTime) -> bool {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    match nanoseconds {
-        0 => seconds + 2 <= now.tv_sec,
-        _ => (seconds, nanoseconds) < (now.tv_sec, now.tv_nsec),
-    }
 }
 
 impl<K: Layout> Store for SqliteStore<K> {

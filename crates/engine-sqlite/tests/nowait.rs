@@ -328,6 +328,28 @@ fn a_store_that_was_replaced_or_is_being_sharded_is_refused() {
     assert!(!reader.begin_without_waiting());
 }
 
+/// A failure would mean that a quarantined store is served on, or one whose partition was moved away.
+#[test]
+fn a_store_that_was_moved_is_refused() {
+    let bench = Bench::new();
+    let dir = bench.db().parent().unwrap().to_owned();
+    let partition = dir.parent().unwrap().parent().unwrap().to_owned();
+    for (moved, seen_after) in [
+        (dir, Duration::ZERO),
+        (partition, Duration::from_millis(11)),
+    ] {
+        let mut reader = bench.reader();
+        assert_eq!(reader.begin_without_waiting(), bench.can_tell());
+        reader.rollback();
+        let away = bench.dir.path().join("away");
+        std::fs::rename(&moved, &away).unwrap();
+        std::thread::sleep(seen_after);
+        assert!(!reader.begin_without_waiting());
+        assert!(!reader.is_current().unwrap());
+        std::fs::rename(&away, &moved).unwrap();
+    }
+}
+
 /// A process that died in the middle of a commit leaves a journal, and a database that nobody may read without it.
 #[test]
 fn a_hot_journal_is_left_to_those_who_may_wait() {
