@@ -373,12 +373,13 @@ def newest(place, record):
                                                                       record["delete_timestamp"])
 
 
-def writer(order, names, number, side, until, results):
+def writer(order, names, number, side, results):
     """One writing process: writes until the time is over, repeating each record until it is acknowledged."""
     try:
         place = Place(order, *names)
         clock, chance, own, retries, written = Clock(number), random.Random(number), {}, 0, 0
         server, broker = place.server(), place.broker()
+        until = time.time() + order["seconds"]
         while time.time() < until:
             record = next_record(place, clock, chance, number, own)
             for attempt in range(RETRIES):
@@ -422,12 +423,11 @@ def check_both_write(order):
     create_on_server(container, clock)
     processes = multiprocessing.get_context("spawn")  # forks would inherit eventlet's pool without its threads
     results = processes.Queue()
-    until = time.time() + order["seconds"]
     writers = []
     for names in ((ACCOUNT, "busy"), (ACCOUNT + "_busy",)):
         for side in ("server", "broker") * WRITERS_PER_SIDE:
             process = processes.Process(
-                target=writer, args=(order, names, 10 + len(writers), side, until, results), daemon=True)
+                target=writer, args=(order, names, 10 + len(writers), side, results), daemon=True)
             process.start()
             writers.append(process)
     collected = gather(results, writers, order["seconds"] + 120)
@@ -451,6 +451,8 @@ def gather(results, writers, patience):
             continue
         if "failure" in report:
             raise Mismatch(report["failure"])
+        if not report["written"]:
+            raise Mismatch(f"a writer of {report['place']} wrote nothing: this check shows nothing")
         collected.append(report)
     return collected
 

@@ -218,11 +218,13 @@ async fn put_cost(
     container: impl Fn(usize) -> Arc<dyn ContainerBroker> + Clone + Send + 'static,
 ) -> Result<f64, Failure> {
     let (mut least, mut written) = (f64::INFINITY, 0);
-    for _ in 0..WINDOWS {
+    for window in 0..WINDOWS {
+        if window > 0 {
+            std::thread::sleep(PAUSE);
+        }
         let (count, cost) = put_for_a_while(&container, written).await?;
         least = least.min(cost);
         written += count;
-        std::thread::sleep(PAUSE);
     }
     Ok(least)
 }

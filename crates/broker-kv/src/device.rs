@@ -33,7 +33,7 @@ pub(crate) struct StoreLock {
     /// Readers hold it shared; removals alone, and commits to live views, only while they are applied.
     rows: Arc<RwLock<()>>,
     gone: AtomicBool,
-    /// Where the store is known to hold no keys. Whoever changes them must say so here.
+    /// Where the store is known to hold no keys, and where seeks come down. Whoever changes keys must say so here.
     pub(crate) gaps: Arc<Gaps>,
     /// The last of its commits that is known to be synced, by the count of [`Gaps`].
     synced: AtomicU64,
@@ -93,12 +93,10 @@ struct Locks {
     known: HashMap<Number, Weak<StoreLock>>,
     /// How many there may be before those that are no longer used are looked for.
     purge_at: usize,
-    /// For what is remembered of the seeks in all stores.
-    room: Room,
 }
 
 impl Locks {
-    fn get(&mut self, number: Number) -> Arc<StoreLock> {
+    fn get(&mut self, number: Number, room: &Room) -> Arc<StoreLock> {
         if let Some(lock) = self.known.get(&number).and_then(Weak::upgrade) {
             return lock;
         }
@@ -107,7 +105,7 @@ impl Locks {
             self.purge_at = 2 * self.known.len() + 64;
         }
         let lock = Arc::new(StoreLock {
-            gaps: Arc::new(Gaps::within(self.room.clone())),
+            gaps: Arc::new(Gaps::within(room.clone())),
             ..StoreLock::default()
         });
         self.known.insert(number, Arc::downgrade(&lock));
@@ -123,11 +121,12 @@ pub(crate) struct Device<S: OrderedStore> {
     /// The number of the next store; held while one is made.
     pub(crate) next: Mutex<u64>,
     syncs: SyncGroup,
+    room: Room,
 }
 
 impl<S: OrderedStore> Device<S> {
     /// Takes over an open database, new or used, and ends removals that a crash cut short.
-    pub(crate) fn open(store: Arc<S>) -> Result<Self> {
+    pub(crate) fn open(store: Arc<S>, room: Room) -> Result<Self> {
         let view = store.view()?;
         let found = view.get(&keys::format())?;
         let next = view.get(&keys::next_number())?;
@@ -136,6 +135,7 @@ impl<S: OrderedStore> Device<S> {
             locks: Mutex::default(),
             next: Mutex::new(0),
             syncs: SyncGroup::default(),
+            room,
         };
         match found {
             None => {
@@ -222,7 +222,7 @@ impl<S: OrderedStore> Device<S> {
 
     /// The lock of a store.
     pub(crate) fn lock(&self, number: Number) -> Arc<StoreLock> {
-        self.locks.lock().get(number)
+        self.locks.lock().get(number, &self.room)
     }
 
     /// Enters the store at a location into use.

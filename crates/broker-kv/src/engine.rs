@@ -11,6 +11,7 @@ use broker_api::{
     ObjectRow, Outcome, PolicyStat, Reported, Result, RollingHash, RowId, StoreInfo, StoreKind,
     Timestamp, TimestampText,
 };
+use broker_runtime::landings::Room;
 use broker_runtime::sync::{Restore, SyncEngine};
 use broker_runtime::{Adapter, RuntimeOptions};
 use parking_lot::Mutex;
@@ -82,6 +83,8 @@ type Openings<S> = HashMap<(String, StoreKind), Opening<S>>;
 pub struct KvEngine<D: Devices> {
     devices: D,
     open: Mutex<Openings<D::Store>>,
+    /// For what is remembered of the seeks in all stores.
+    room: Room,
 }
 
 /// Opens an engine behind the asynchronous contract.
@@ -98,6 +101,7 @@ impl<D: Devices> KvEngine<D> {
         Self {
             devices,
             open: Mutex::default(),
+            room: Room::default(),
         }
     }
 
@@ -115,7 +119,8 @@ impl<D: Devices> KvEngine<D> {
             return Ok(Some(Arc::clone(device)));
         }
         let found = self.open_patiently(name, kind, presence);
-        let device = found.and_then(|store| store.map(Device::open).transpose());
+        let open = |store| Device::open(store, self.room.clone());
+        let device = found.and_then(|store| store.map(open).transpose());
         match device {
             Ok(Some(device)) => {
                 let device = Arc::new(device);

@@ -1,4 +1,4 @@
-//! [`Gaps`]: where a store is known to hold no keys, so that walks need not find out again.
+//! [`Gaps`]: where a store is known to hold no keys, and where seeks came down, so that walks need not find out again.
 //!
 //! Databases keep what was deleted for a while, as markers or as empty pages, and a walk has to step over it.
 //! A listing whose head was deleted a million times would pay for that with every page.
@@ -44,7 +44,7 @@ const MOST_GAPS: usize = 64;
 /// How many commits a view may be behind to learn from what it sees.
 const RECENT_COMMITS: usize = 64;
 
-/// The gaps of one store, shared by its handles.
+/// The gaps and landings of one store, shared by its handles.
 #[derive(Debug)]
 pub(crate) struct Gaps {
     /// The last commit that began, and the last one that ended, whatever its outcome.
@@ -206,10 +206,10 @@ impl Gaps {
         let (key, value) = entry;
         let range = from.to_vec()..after(key);
         let (size, value) = (value.len(), value.to_vec());
-        let landing = Landing::new(from.to_vec(), key.to_vec(), value, size, sight.begun);
+        let landing = Landing::new(key.to_vec(), value, size, sight.begun);
         let mut state = self.state.lock();
         if !self.missed(&state, sight, |commit| commit.may_change(&range)) {
-            state.landings.insert(landing);
+            state.landings.insert(from.to_vec(), landing);
         }
     }
 

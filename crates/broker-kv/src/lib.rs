@@ -124,8 +124,8 @@
 //! |---|---|---|
 //! | exists, is the handle current | 1 get, none | |
 //! | info | 2 gets | |
-//! | merge of *g* new records | 2 + 2*g* gets | 2*g* + 1, one batch |
-//! | … that overwrite rows | 2 + *g* gets, 2*g* for tombstones | 3*g* + 1; 4*g* + 1 when rows turn into tombstones or back |
+//! | merge of *g* new records | 2*g* gets, 2 more by a writer that was not the last | 2*g* + 1, one batch |
+//! | … that overwrite rows | *g* gets, 2*g* for tombstones, and those 2 | 3*g* + 1; 4*g* + 1 when rows turn into tombstones or back |
 //! | listing | 2 gets, 1 seek and one for each gap, *l* steps; rows of other policies are passed over | |
 //! | … with a delimiter | one seek for each subdir, none when it was listed before; the rows inside are not read | |
 //! | … after a million deletions | the same: tombstones are elsewhere, and see below | |

@@ -17,19 +17,18 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What the landings of one store may take: some ten thousand subdirs.
-const MOST_OF_A_STORE: usize = 4 << 20;
+/// What the landings of one store may take: some thousands of subdirs.
+const MOST_OF_A_STORE: usize = 2 << 20;
 
 /// What the landings of all stores that share a [`Room`] may take.
 const MOST_OF_ALL: usize = 32 << 20;
 
 /// What a landing takes beside its bytes: some allocations, two counts, and its place in the map.
-const OVERHEAD: usize = 160;
+const OVERHEAD: usize = 224;
 
 /// The first entry at or after a key.
 #[derive(Debug)]
 pub struct Landing<V> {
-    from: Vec<u8>,
     key: Vec<u8>,
     value: V,
     since: u64,
@@ -37,12 +36,11 @@ pub struct Landing<V> {
 }
 
 impl<V> Landing<V> {
-    /// What a seek to `from` came to: the first entry from there on. Views show it that hold all commits up to `since`,
-    /// by whatever count the engine has; `size` is what the value takes, in bytes.
-    pub fn new(from: Vec<u8>, key: Vec<u8>, value: V, size: usize, since: u64) -> Self {
+    /// The entry that a seek came to. Views show it that hold all commits up to `since`, by whatever count the engine
+    /// has; `size` is what the value takes, in bytes.
+    pub fn new(key: Vec<u8>, value: V, size: usize, since: u64) -> Self {
         Self {
-            size: from.len() + key.len() + size + OVERHEAD,
-            from,
+            size: key.len() + size + OVERHEAD,
             key,
             value,
             since,
@@ -60,7 +58,8 @@ impl<V> Landing<V> {
     }
 }
 
-/// How much memory landings take, counted for all stores that share it: 32 MiB at most, and 4 MiB for each.
+/// How much memory landings take, counted for all stores that share it: 32 MiB at most, and 2 MiB for each. Who comes when
+/// it is full learns nothing until others change or are closed.
 #[derive(Debug, Clone, Default)]
 pub struct Room(Arc<AtomicUsize>);
 
@@ -71,7 +70,7 @@ pub struct Room(Arc<AtomicUsize>);
 /// use broker_runtime::landings::{Landing, Landings, Room};
 ///
 /// let mut landings = Landings::within(Room::default());
-/// landings.insert(Landing::new(b"a0".to_vec(), b"b/1".to_vec(), 69, 8, 0));
+/// landings.insert(b"a0".to_vec(), Landing::new(b"b/1".to_vec(), 69, 8, 0));
 /// assert_eq!(landings.find(b"b", 0).map(|landing| *landing.value()), Some(69));
 /// assert!(landings.find(b"c", 0).is_none());
 /// landings.forget(b"b/0");
@@ -106,46 +105,53 @@ impl<V> Landings<V> {
     }
 
     /// The landing that a key is in, from where its seek began to where it ended.
-    fn around(&self, key: &[u8]) -> Option<&Arc<Landing<V>>> {
+    fn around(&self, key: &[u8]) -> Option<(&Vec<u8>, &Arc<Landing<V>>)> {
         let below = (Bound::Unbounded, Bound::Included(key));
-        let (_, landing) = self.known.range::<[u8], _>(below).next_back()?;
-        (landing.key.as_slice() >= key).then_some(landing)
+        let nearest = self.known.range::<[u8], _>(below).next_back();
+        nearest.filter(|(_, landing)| landing.key.as_slice() >= key)
     }
 
     /// Where a seek to a key comes down in a view that holds all commits up to `ended`, if that is known.
     pub fn find(&self, key: &[u8], ended: u64) -> Option<Arc<Landing<V>>> {
-        let landing = self.around(key).filter(|landing| landing.since <= ended);
-        landing.cloned()
+        let (_, landing) = self.around(key)?;
+        (landing.since <= ended).then(|| Arc::clone(landing))
     }
 
-    /// Remembers a landing in place of those that it touches. When there is no room for it, all of the store are
-    /// forgotten.
-    pub fn insert(&mut self, landing: Landing<V>) {
-        self.forget(&landing.from);
-        let from = Bound::Included(landing.from.as_slice());
-        let within = (from, Bound::Included(landing.key.as_slice()));
+    /// Remembers where a seek to `from` came down, in place of the landings that it touches. A store that has too many
+    /// begins anew. Nothing is remembered when the entry is before `from`, or there is no room.
+    pub fn insert(&mut self, from: Vec<u8>, landing: Landing<V>) {
+        if landing.key < from {
+            return;
+        }
+        self.forget(&from);
+        let start = Bound::Included(from.as_slice());
+        let within = (start, Bound::Included(landing.key.as_slice()));
         let touched = self.known.range::<[u8], _>(within);
         for from in touched.map(|(from, _)| from.clone()).collect::<Vec<_>>() {
             self.forget(&from);
         }
-        let size = landing.size;
-        let before = self.room.0.fetch_add(size, Ordering::Relaxed);
-        self.size += size;
-        if self.size > MOST_OF_A_STORE || before + size > MOST_OF_ALL {
+        let size = from.len() + landing.size;
+        if self.size + size > MOST_OF_A_STORE {
             self.clear();
+        }
+        let before = self.room.0.fetch_add(size, Ordering::Relaxed);
+        if before + size > MOST_OF_ALL {
+            self.room.0.fetch_sub(size, Ordering::Relaxed);
             return;
         }
-        self.known.insert(landing.from.clone(), Arc::new(landing));
+        self.size += size;
+        self.known.insert(from, Arc::new(landing));
     }
 
     /// Forgets the landing that a key is in: an entry is put or deleted there.
     pub fn forget(&mut self, key: &[u8]) {
-        let Some(landing) = self.around(key).cloned() else {
+        let Some((from, landing)) = self.around(key) else {
             return;
         };
-        self.known.remove(&landing.from);
-        self.size -= landing.size;
-        self.room.0.fetch_sub(landing.size, Ordering::Relaxed);
+        let (from, size) = (from.clone(), from.len() + landing.size);
+        self.known.remove(&from);
+        self.size -= size;
+        self.room.0.fetch_sub(size, Ordering::Relaxed);
     }
 
     /// Forgets all.
@@ -166,8 +172,8 @@ impl<V> Drop for Landings<V> {
 mod tests {
     use super::*;
 
-    fn landing(from: u8, key: u8, size: usize) -> Landing<()> {
-        Landing::new(vec![from], vec![key], (), size, 0)
+    fn insert(landings: &mut Landings<()>, from: u8, key: u8, size: usize) {
+        landings.insert(vec![from], Landing::new(vec![key], (), size, 0));
     }
 
     fn found(landings: &Landings<()>, key: u8) -> Option<u8> {
@@ -178,8 +184,8 @@ mod tests {
     #[test]
     fn a_landing_serves_all_keys_from_its_beginning_to_its_end() {
         let mut landings = Landings::default();
-        landings.insert(landing(10, 20, 0));
-        landings.insert(landing(30, 30, 0));
+        insert(&mut landings, 10, 20, 0);
+        insert(&mut landings, 30, 30, 0);
         let at = |key| found(&landings, key);
         let expected = [
             (9, None),
@@ -198,9 +204,10 @@ mod tests {
     fn a_landing_takes_the_place_of_those_that_it_touches() {
         let mut landings = Landings::default();
         for (from, key) in [(10, 20), (22, 25), (27, 40), (41, 50)] {
-            landings.insert(landing(from, key, 0));
+            insert(&mut landings, from, key, 0);
         }
-        landings.insert(landing(20, 30, 0));
+        insert(&mut landings, 20, 30, 0);
+        insert(&mut landings, 60, 59, 0);
         let at = |key| found(&landings, key);
         assert_eq!(
             [10, 20, 22, 27, 31, 41].map(at),
@@ -216,14 +223,21 @@ mod tests {
     fn memory_is_bounded_for_each_store_and_for_all() {
         let room = Room::default();
         let used = || room.0.load(Ordering::Relaxed);
-        let mut stores = Vec::from_iter((0..12).map(|_| Landings::within(room.clone())));
+        // Each store would have room for these.
+        let mut stores = Vec::from_iter((0..20).map(|_| Landings::within(room.clone())));
         for store in &mut stores {
-            for from in 0..200 {
-                store.insert(landing(from, from, 1 << 15));
-                assert!(used() <= MOST_OF_ALL && store.size <= MOST_OF_A_STORE);
+            for from in 0..62 {
+                insert(store, from, from, 1 << 15);
+                assert!(used() <= MOST_OF_ALL);
             }
         }
-        assert!(used() > MOST_OF_ALL / 2);
+        assert!(used() > MOST_OF_ALL - (1 << 16));
+        stores.truncate(1);
+        let first = &mut stores[0];
+        for from in 62..200 {
+            insert(first, from, from, 1 << 15);
+            assert!(first.size <= MOST_OF_A_STORE && found(first, from) == Some(from));
+        }
         drop(stores);
         assert_eq!(used(), 0);
     }

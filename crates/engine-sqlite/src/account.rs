@@ -7,7 +7,7 @@ use crate::overlay::{Laid, Overlay};
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
-use crate::sought::{Seeks, Sought};
+use crate::sought::Seeks;
 use crate::store::{Layout, SqliteStore};
 use crate::value::Reader;
 use broker_api::listing::{NameRange, Step};
@@ -310,7 +310,6 @@ impl SqliteStore<Account> {
     fn scan_live(
         &self,
         range: &NameRange,
-        sought: &mut Sought,
         visit: &mut dyn FnMut(ContainerRowRef<'_>) -> Step,
     ) -> Attempt<()> {
         let policy = self.policy_column();
@@ -323,7 +322,8 @@ impl SqliteStore<Account> {
             indexed: self.schema.index,
         };
         let state = || self.state_to_read();
-        let seeks = Seeks::new(sought, None, &state);
+        let mut sought = self.sought.borrow_mut();
+        let seeks = Seeks::new(&mut sought, None, &state);
         listing::scan(self.conn()?, &scan, range, seeks, &mut |name, row| {
             Ok(visit(ContainerRowRef {
                 name,
@@ -339,11 +339,10 @@ impl SqliteStore<Account> {
         &self,
         overlay: &Overlay<ContainerRow>,
         range: &NameRange,
-        sought: &mut Sought,
         visit: &mut dyn FnMut(ContainerRowRef<'_>) -> Step,
     ) -> Attempt<()> {
         let mut laid = Laid::new(overlay, range, |row| !row.deleted);
-        self.scan_live(range, sought, &mut |row| {
+        self.scan_live(range, &mut |row| {
             if let Some(step) = laid.before(row.name, &mut |row| visit(listed(row))) {
                 return step;
             }
@@ -414,13 +413,10 @@ impl AccountStore for SqliteStore<Account> {
     ) -> Result<()> {
         let begun = self.begin_in_earnest();
         self.judged(begun)?;
-        let mut sought = self.take_sought();
         let scan = || match self.overlaid() {
-            Some(overlay) => self.scan_overlaid(overlay, range, &mut sought, visit),
-            None => self.scan_live(range, &mut sought, visit),
+            Some(overlay) => self.scan_overlaid(overlay, range, visit),
+            None => self.scan_live(range, visit),
         };
-        let scanned = nowait::step(self.must_not_wait, scan);
-        self.sought = Some(sought);
-        self.judged(scanned)
+        self.judged(nowait::step(self.must_not_wait, scan))
     }
 }

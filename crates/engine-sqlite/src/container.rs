@@ -8,7 +8,7 @@ use crate::overlay::{Laid, Overlay};
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
-use crate::sought::{Seeks, Sought};
+use crate::sought::Seeks;
 use crate::store::{Layout, SqliteStore};
 use crate::value::Reader;
 use broker_api::listing::{NameRange, Step};
@@ -363,7 +363,6 @@ impl SqliteStore<Container> {
         range: &NameRange,
         filter: &ObjectFilter,
         policy: Option<i64>,
-        sought: &mut Sought,
         visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
     ) -> Attempt<()> {
         let deleted: &[i64] = match filter.deleted {
@@ -388,7 +387,8 @@ impl SqliteStore<Container> {
             indexed: self.schema.index,
         };
         let state = || self.state_to_read();
-        let seeks = Seeks::new(sought, policy, &state);
+        let mut sought = self.sought.borrow_mut();
+        let seeks = Seeks::new(&mut sought, policy, &state);
         listing::scan(self.conn()?, &scan, range, seeks, &mut |name, row| {
             let (deleted, policy_index) = match alike {
                 Some(alike) => alike,
@@ -413,11 +413,10 @@ impl SqliteStore<Container> {
         range: &NameRange,
         filter: &ObjectFilter,
         policy: Option<i64>,
-        sought: &mut Sought,
         visit: &mut dyn FnMut(ObjectRowRef<'_>) -> Step,
     ) -> Attempt<()> {
         let mut laid = Laid::new(overlay, range, |row| shows(filter, policy, row));
-        self.scan_rows(range, filter, policy, sought, &mut |row| {
+        self.scan_rows(range, filter, policy, &mut |row| {
             if let Some(step) = laid.before(row.name, &mut |row| visit(row.as_ref())) {
                 return step;
             }
@@ -567,17 +566,14 @@ impl ContainerStore for SqliteStore<Container> {
         }
         let begun = self.begin_in_earnest();
         self.judged(begun)?;
-        let mut sought = self.take_sought();
         let scan = || {
-            let (policy, sought) = (self.policy_of(filter)?, &mut sought);
+            let policy = self.policy_of(filter)?;
             match self.overlaid() {
-                Some(overlay) => self.scan_overlaid(overlay, range, filter, policy, sought, visit),
-                None => self.scan_rows(range, filter, policy, sought, visit),
+                Some(overlay) => self.scan_overlaid(overlay, range, filter, policy, visit),
+                None => self.scan_rows(range, filter, policy, visit),
             }
         };
-        let scanned = nowait::step(self.must_not_wait, scan);
-        self.sought = Some(sought);
-        self.judged(scanned)
+        self.judged(nowait::step(self.must_not_wait, scan))
     }
 
     fn remove_objects(&mut self, remove: &RemoveObjects) -> Result<()> {

@@ -89,7 +89,7 @@ fn land(
     seeks: &mut Seeks<'_>,
     visit: &mut Visit<'_>,
 ) -> Attempt<Option<(Bound<String>, bool)>> {
-    while let Some(landing) = seeks.find(&bound) {
+    while let Some(landing) = seeks.find(&bound)? {
         let row = Reader::kept(landing.value(), scan.table)?;
         let name = row.text(1, "name")?;
         if !is_within(&name, &range.upper, true) {
@@ -104,12 +104,12 @@ fn land(
     Ok(Some((bound, true)))
 }
 
-/// Shows rows until a seek leads further than the next row. `seeking` is the bound that the first one is sought by.
+/// Shows rows until a seek leads further than the next row. `sought` is the bound that the first one was sought by.
 fn run(
     statement: &mut CachedStatement<'_>,
     scan: &Scan<'_>,
     range: &NameRange,
-    mut seeking: Option<Bound<String>>,
+    mut sought: Option<Bound<String>>,
     seeks: &mut Option<Seeks<'_>>,
     visit: &mut Visit<'_>,
 ) -> Attempt<Ended> {
@@ -117,6 +117,7 @@ fn run(
         true => ROWS_FOR_A_SEEK,
         false => usize::MAX,
     };
+    let mut seeking: Option<Bound<String>> = None;
     let mut passed = 0;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
@@ -131,15 +132,18 @@ fn run(
                 seeking = Some(bound);
                 continue;
             }
-            if let Some(seeks) = seeks {
-                seeks.learn(&bound, &name, &row);
-            }
+            sought = Some(bound);
+        }
+        // SQLite has names that are no texts after all others.
+        if let (Some(bound), Some(seeks)) = (sought.take(), &mut *seeks)
+            && is_within(&name, &bound, range.reverse)
+        {
+            seeks.learn(&bound, &name, &row);
         }
         match visit(&name, &row)? {
             Step::Next => {}
             Step::Seek(bound) => {
-                let known = seeks.as_mut().and_then(|seeks| seeks.find(&bound));
-                if known.is_some() {
+                if seeks.as_mut().is_some_and(|seeks| seeks.knows(&bound)) {
                     return Ok(Ended::BySeek(bound));
                 }
                 seeking = Some(bound);

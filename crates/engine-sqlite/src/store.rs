@@ -20,7 +20,7 @@ use broker_api::{
 use broker_runtime::sync::{Access, Buffered, StatChange, Store};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use sqlite_nowait::{FileState, PrivateConnection};
-use std::cell::{Cell, OnceCell};
+use std::cell::{OnceCell, RefCell};
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub struct SqliteStore<K: Layout> {
     /// Hash, totals and statistics of the open transaction while they are not written; see `counting`.
     pub(crate) counted: Option<Facts>,
     /// Where seeks came down in the rows below, kept for the next listing.
-    pub(crate) sought: Option<Sought>,
+    pub(crate) sought: RefCell<Sought>,
     /// For whom the open transaction sees the overlay, when it does.
     pub(crate) overlaid_for: Option<BrokerOptions>,
     /// Whether the open transaction answers at once or not at all; see `nowait`.
@@ -133,7 +133,15 @@ enum Flushed {
 #[derive(Debug)]
 struct Settled {
     dir: DirState,
-    followed: Cell<Instant>,
+    followed: Instant,
+}
+
+/// What a look at a store's directory finds.
+struct Found {
+    /// The path leads to the file that is open.
+    same: bool,
+    /// Swift has begun to split the container.
+    sharded: bool,
 }
 
 /// For so long a path is believed to lead where it led.
@@ -178,7 +186,7 @@ impl<K: Layout> SqliteStore<K> {
             access: None,
             overlay: None,
             overlaid_for: None,
-            sought: None,
+            sought: RefCell::new(Sought::within(shares.room.clone())),
             counted: None,
             must_not_wait: false,
             known: None,
@@ -214,11 +222,6 @@ impl<K: Layout> SqliteStore<K> {
     /// What the file says of changes, when the open transaction keeps that as it is: it reads.
     pub(crate) fn state_to_read(&self) -> Option<FileState> {
         self.file_state().filter(|_| !self.is_writing())
-    }
-
-    pub(crate) fn take_sought(&mut self) -> Sought {
-        let sought = self.sought.take();
-        sought.unwrap_or_else(|| Sought::within(self.shares.room.clone()))
     }
 
     /// Whether there is a connection already.
@@ -506,43 +509,44 @@ impl<K: Layout> SqliteStore<K> {
         appended
     }
 
-    /// Whether it is known without a look into the directory that the path leads to the open file still, and that Swift
-    /// has not begun to split the container.
-    pub(crate) fn is_settled(&self) -> bool {
-        let Some(settled) = &self.settled else {
+    /// Whether it is known without a look into the directory that the path leads to the open file, or did so a hundredth
+    /// of a second ago, and that Swift has not begun to split the container.
+    pub(crate) fn is_settled(&mut self) -> bool {
+        let Some(settled) = &mut self.settled else {
             return false;
         };
         if self.pending.dir_state() != Some(settled.dir) {
             return false;
         }
-        if settled.followed.get().elapsed() < BELIEVED {
+        if settled.followed.elapsed() < BELIEVED {
             return true;
         }
-        let leads_here = matches!(self.pending.is_in(&self.paths.dir), Ok(true));
-        if leads_here {
-            settled.followed.set(Instant::now());
-        }
-        leads_here
+        settled.followed = Instant::now();
+        matches!(self.pending.is_in(&self.paths.dir), Ok(true))
     }
 
-    /// Whether Swift has begun to split the container since it was last looked at. The directory is
-    /// read only when it changed.
-    pub(crate) fn became_sharded(&mut self) -> Attempt<bool> {
+    /// Whether the path leads to the open file, and whether Swift has begun to split the container. The directory is read
+    /// unless it is settled.
+    fn look(&mut self) -> Attempt<Found> {
         if self.is_settled() {
-            return Ok(false);
+            return Ok(Found {
+                same: true,
+                sharded: false,
+            });
         }
-        let followed = Cell::new(Instant::now());
+        let followed = Instant::now();
         let before = self.pending.dir_state().filter(DirState::is_past);
         let sharded = K::KIND == StoreKind::Container && self.paths.is_sharded()?;
-        self.settled = match before {
-            Some(dir)
-                if !sharded && self.pending.is_in(&self.paths.dir)? && self.is_same_file()? =>
-            {
-                Some(Settled { dir, followed })
-            }
-            _ => None,
-        };
-        Ok(sharded)
+        // A file that is not open may be removed and its number given to another one.
+        let same = self.pending.is_in(&self.paths.dir)? && self.is_same_file()?;
+        let dir = before.filter(|_| same && !sharded);
+        self.settled = dir.map(|dir| Settled { dir, followed });
+        Ok(Found { same, sharded })
+    }
+
+    /// Whether Swift has begun to split the container.
+    pub(crate) fn became_sharded(&mut self) -> Attempt<bool> {
+        Ok(self.look()?.sharded)
     }
 
     /// Runs a prepared statement that changes rows and says how many.
@@ -604,13 +608,8 @@ fn unknown(failure: Failure) -> Error {
 
 impl<K: Layout> Store for SqliteStore<K> {
     fn is_current(&mut self) -> Result<bool> {
-        if self.is_settled() {
-            return Ok(true);
-        }
-        // A file that is not open may be removed and its number given to another one.
-        let same = self.is_same_file()?
-            && (self.conn.get().is_some() || self.pending.is_in(&self.paths.dir)?);
-        Ok(same && !self.became_sharded()?)
+        let found = self.look()?;
+        Ok(found.same && !found.sharded)
     }
 
     fn begin(&mut self, access: Access, options: &BrokerOptions) -> Result<()> {

@@ -328,6 +328,29 @@ fn a_store_that_was_replaced_or_is_being_sharded_is_refused() {
     assert!(!reader.begin_without_waiting());
 }
 
+/// A failure would mean that one listing keeps a connection's thread, and all others of it, for as long as it likes.
+#[test]
+fn a_listing_that_goes_over_many_directories_is_refused_also_when_they_are_known() {
+    let bench = Bench::new();
+    let names = (0..ROWS).map(|n| object(&format!("x/{n:05}/o"), 6));
+    let mut store = bench.store();
+    store
+        .begin(Access::Write, &BrokerOptions::default())
+        .unwrap();
+    ops::merge_objects(&mut store, &names.collect::<Vec<_>>(), None).unwrap();
+    store.commit().unwrap();
+    let mut query = ListObjects::new(ListingQuery::new(10));
+    query.names.path = Some("x".into());
+    let mut reader = bench.reader();
+    for _ in 0..2 {
+        let page = waiting(&mut reader, |store| list(store, &query)).unwrap();
+        assert!(page.is_empty());
+    }
+    assert!(is_refused(&at_once(&mut reader, |store| list(
+        store, &query
+    ))));
+}
+
 /// A failure would mean that a quarantined store is served on, or one whose partition was moved away.
 #[test]
 fn a_store_that_was_moved_is_refused() {

@@ -21,6 +21,16 @@ async fn folders(broker: &dyn ContainerBroker) -> Vec<String> {
     page.into_iter().map(shown).collect()
 }
 
+/// A connection of another process, with the function that Swift's triggers call.
+fn other(bench: &Bench) -> Connection {
+    let other = Connection::open(bench.db_of(&container_at("c"))).unwrap();
+    let flags = rusqlite::functions::FunctionFlags::default();
+    other
+        .create_scalar_function("chexor", 3, flags, |_| Ok(String::new()))
+        .unwrap();
+    other
+}
+
 /// A failure would mean that a listing shows what another process changed long ago.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_process_commits_is_shown_by_the_next_listing() {
@@ -30,11 +40,7 @@ async fn what_another_process_commits_is_shown_by_the_next_listing() {
         broker.put_object(object(name, 5)).await.unwrap();
     }
     assert_eq!(broker.get_info().await.unwrap().object_count(), 5);
-    let other = Connection::open(bench.db_of(&container_at("c"))).unwrap();
-    let flags = rusqlite::functions::FunctionFlags::default();
-    other
-        .create_scalar_function("chexor", 3, flags, |_| Ok(String::new()))
-        .unwrap();
+    let other = other(&bench);
     let put = |name: &str| {
         let sql = "INSERT INTO object (name, created_at, size, content_type, etag, deleted) VALUES (?, 6, 7, 't', 'e', 0)";
         other.execute(sql, [name]).unwrap();
@@ -95,4 +101,24 @@ async fn buffered_records_are_laid_over_rows_that_were_sought_before() {
     }
     assert_eq!(broker.get_info().await.unwrap().object_count(), 3);
     assert_eq!(folders(&*client).await, ["+a/", "+b/", "e 10"]);
+}
+
+/// A failure would mean that a name that is no text keeps a listing going for ever, and writers away.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_are_no_texts_end_a_listing() {
+    let bench = Bench::new();
+    let broker = bench.new_container("c").await;
+    for name in ["b/1", "c"] {
+        broker.put_object(object(name, 5)).await.unwrap();
+    }
+    assert_eq!(broker.get_info().await.unwrap().object_count(), 2);
+    let other = other(&bench);
+    // SQLite has them after all texts.
+    for name in ["a/1", "d/1"] {
+        let sql = "INSERT INTO object (name, created_at, size, content_type, etag, deleted) VALUES (?, 6, 7, 't', 'e', 0)";
+        other.execute(sql, [name.as_bytes()]).unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(folders(&*broker).await, ["+b/", "c 10", "+a/", "+d/"]);
+    }
 }

@@ -17,7 +17,6 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use swift_conf::Policies;
 
-use super::recycled;
 use super::sheet::{ContainerWriter, ObjectWriter, Root, Sheet};
 use crate::accept::Choice;
 use crate::body::{self, Response};
@@ -103,10 +102,9 @@ impl<L: Lister> Listing<L> {
     pub(crate) async fn respond(mut self) -> Result<Response> {
         let content_type = self.choice.content_type();
         let mut sheet = Sheet::new(self.choice, self.root.clone(), FIRST_PAGE_BYTES);
-        match self.limit {
-            few @ ..=FEW_ROWS => sheet.bytes.reserve(few * USUAL_ROW_BYTES),
-            _ => sheet.bytes = recycled::take(),
-        }
+        sheet
+            .bytes
+            .reserve(self.limit.min(FEW_ROWS) * USUAL_ROW_BYTES);
         let (first, rest) = self.page(sheet).await?;
         let mut response = match rest {
             None => whole(first),
@@ -130,12 +128,11 @@ impl<L: Lister> Listing<L> {
             .filter(|name| left > 0 && !name.is_empty());
         let Some(last) = last else {
             sheet.finish();
-            return Ok((recycled::bytes_of(sheet.bytes), None));
+            return Ok((sheet.take_page(), None));
         };
         self.names.marker = last;
         self.names.limit = left;
-        let bytes = std::mem::replace(&mut sheet.bytes, recycled::take());
-        let bytes = recycled::bytes_of(bytes);
+        let bytes = sheet.take_page();
         sheet.most_bytes = NEXT_PAGE_BYTES;
         Ok((bytes, Some(sheet)))
     }

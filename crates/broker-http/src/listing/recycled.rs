@@ -4,7 +4,7 @@
 //! a listing of 10,000 rows.
 //!
 //! ```text
-//! take ─► written by the engine ─► Bytes, until the client has it all ─► dropped ─► idle
+//! a page becomes long ─► goes on in memory that is idle ─► Bytes, until the client has it all ─► dropped ─► idle
 //! ```
 
 use std::sync::Mutex;
@@ -12,7 +12,10 @@ use std::sync::Mutex;
 use bytes::Bytes;
 
 /// A page that takes less is the allocator's affair.
-const LONG: usize = 64 << 10;
+pub(super) const LONG: usize = 64 << 10;
+
+/// A page that takes more is not kept: nobody asks for so much.
+const LARGEST: usize = 4 << 20;
 
 /// What may be idle at most.
 const MOST_IDLE: usize = 16 << 20;
@@ -30,14 +33,18 @@ static IDLE: Mutex<Idle> = Mutex::new(Idle {
 });
 
 impl Idle {
-    fn take(&mut self) -> Vec<u8> {
-        let page = self.pages.pop().unwrap_or_default();
+    /// The largest of those that take no more than `most`.
+    fn take(&mut self, most: usize) -> Option<Vec<u8>> {
+        let fits = self.pages.iter().enumerate();
+        let fits = fits.filter(|(_, page)| page.capacity() <= most);
+        let (at, _) = fits.max_by_key(|(_, page)| page.capacity())?;
+        let page = self.pages.swap_remove(at);
         self.size -= page.capacity();
-        page
+        Some(page)
     }
 
     fn give(&mut self, mut page: Vec<u8>) {
-        if self.size + page.capacity() <= MOST_IDLE {
+        if page.capacity() <= LARGEST && self.size + page.capacity() <= MOST_IDLE {
             page.clear();
             self.size += page.capacity();
             self.pages.push(page);
@@ -45,10 +52,13 @@ impl Idle {
     }
 }
 
-/// An empty page with the memory of one that was sent, if there is one.
-pub(super) fn take() -> Vec<u8> {
-    IDLE.lock()
-        .map_or_else(|_| Vec::new(), |mut idle| idle.take())
+/// Has a page that became long go on in memory of one that was sent, if there is some, of at most `most` bytes.
+pub(super) fn go_on(page: &mut Vec<u8>, most: usize) {
+    let idle = IDLE.lock().ok().and_then(|mut idle| idle.take(most));
+    if let Some(mut larger) = idle.filter(|idle| idle.capacity() > page.capacity()) {
+        larger.extend_from_slice(page);
+        *page = larger;
+    }
 }
 
 /// The bytes of a page, whose memory is used again when they are dropped.
@@ -86,14 +96,16 @@ mod tests {
             pages: Vec::new(),
             size: 0,
         };
+        idle.give(vec![7; LARGEST + 1]);
         for _ in 0..20 {
             idle.give(vec![7; 1 << 20]);
         }
         assert_eq!((idle.pages.len(), idle.size), (16, 16 << 20));
-        let taken = Vec::from_iter((0..17).map(|_| idle.take()));
-        assert!(taken.iter().all(Vec::is_empty));
-        let with_memory = taken.iter().filter(|page| page.capacity() == 1 << 20);
-        assert_eq!((with_memory.count(), idle.size), (16, 0));
+        assert_eq!(idle.take((1 << 20) - 1), None);
+        let taken = Vec::from_iter((0..17).map_while(|_| idle.take(1 << 20)));
+        let is_empty = |page: &Vec<u8>| page.is_empty() && page.capacity() == 1 << 20;
+        assert!(taken.iter().all(is_empty));
+        assert_eq!((taken.len(), idle.size), (16, 0));
     }
 
     #[test]

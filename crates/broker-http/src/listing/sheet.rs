@@ -8,8 +8,10 @@ use broker_api::{
     ContainerRowRef, ContainerVisitor, Entry, Error, ErrorKind, InvalidTimestamp, ObjectRowRef,
     ObjectTimestamps, ObjectVisitor, PolicyIndex, Timestamp,
 };
+use bytes::Bytes;
 use swift_conf::{Policies, value};
 
+use super::recycled;
 use super::text::{IsoTime, push_json_text, push_number, push_xml_attribute, push_xml_text};
 use crate::accept::Choice;
 
@@ -54,6 +56,8 @@ pub(crate) struct Sheet {
     pub(crate) error: Option<Error>,
     /// How many bytes make a page full.
     pub(crate) most_bytes: usize,
+    /// At how many bytes the page becomes long, unless it is already.
+    long_from: usize,
     choice: Choice,
     root: Root,
     iso: IsoTime,
@@ -68,10 +72,17 @@ impl Sheet {
             last: None,
             error: None,
             most_bytes,
+            long_from: recycled::LONG,
             choice,
             root,
             iso: IsoTime::default(),
         }
+    }
+
+    /// The bytes of this page; the next one begins.
+    pub(crate) fn take_page(&mut self) -> Bytes {
+        self.long_from = recycled::LONG;
+        recycled::bytes_of(std::mem::take(&mut self.bytes))
     }
 
     /// Ends the listing.
@@ -124,6 +135,10 @@ impl Sheet {
 
     fn end_entry(&mut self, name: &str) -> ControlFlow<()> {
         if self.bytes.len() < self.most_bytes {
+            if self.bytes.len() >= self.long_from {
+                recycled::go_on(&mut self.bytes, self.most_bytes);
+                self.long_from = usize::MAX;
+            }
             return ControlFlow::Continue(());
         }
         self.last = Some(name.to_owned());
