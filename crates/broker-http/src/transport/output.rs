@@ -251,7 +251,12 @@ impl Sender<'_> {
             ..
         } = self.wire;
         while !rest.is_empty() {
-            match socket.try_write_vectored(rest) {
+            let written = match &*rest {
+                // The shorter way through the system.
+                [only] => socket.try_write(only),
+                several => socket.try_write_vectored(several),
+            };
+            match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.progress.moved(count, &place.slot().write, *clock);
