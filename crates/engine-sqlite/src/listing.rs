@@ -62,12 +62,12 @@ pub(crate) fn scan(
         };
         let after_landings = match &mut seeks {
             Some(seeks) => land(scan, &range, bound, seeks, visit)?,
-            None => Some((bound, true)),
+            None => Some(bound),
         };
-        let Some((bound, is_sought)) = after_landings else {
+        let Some(bound) = after_landings else {
             return Ok(());
         };
-        sought = is_sought.then(|| bound.clone());
+        sought = Some(bound.clone());
         let moved = match range.reverse {
             false => &mut range.lower,
             true => &mut range.upper,
@@ -80,15 +80,14 @@ pub(crate) fn scan(
     }
 }
 
-/// Shows what is known of the rows from a seek's bound on. Returns where the statement has to go on, and whether to seek
-/// what may be learned; `None` at the end.
+/// Shows what is known of the rows from a seek's bound on. Returns where the statement has to go on; `None` at the end.
 fn land(
     scan: &Scan<'_>,
     range: &NameRange,
     mut bound: Bound<String>,
     seeks: &mut Seeks<'_>,
     visit: &mut Visit<'_>,
-) -> Attempt<Option<(Bound<String>, bool)>> {
+) -> Attempt<Option<Bound<String>>> {
     while let Some(landing) = seeks.find(&bound)? {
         let row = Reader::kept(landing.value(), scan.table)?;
         let name = row.text(1, "name")?;
@@ -96,15 +95,16 @@ fn land(
             return Ok(None);
         }
         match visit(&name, &row)? {
-            Step::Next => return Ok(Some((Bound::Excluded(name.into_owned()), false))),
+            Step::Next => return Ok(Some(Bound::Excluded(name.into_owned()))),
             Step::Seek(next) => bound = next,
             Step::Stop => return Ok(None),
         }
     }
-    Ok(Some((bound, true)))
+    Ok(Some(bound))
 }
 
-/// Shows rows until a seek leads further than the next row. `sought` is the bound that the first one was sought by.
+/// Shows rows until a seek leads further than the next row. `sought` is the bound that the statement runs from, when it
+/// runs again.
 fn run(
     statement: &mut CachedStatement<'_>,
     scan: &Scan<'_>,
@@ -118,11 +118,16 @@ fn run(
         false => usize::MAX,
     };
     let mut seeking: Option<Bound<String>> = None;
+    let mut lower = sought.clone().unwrap_or(Bound::Unbounded);
     let mut passed = 0;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         let row = Reader::numbered(row, scan.table)?;
         let name = row.text(1, "name")?;
+        // SQLite has names that are no texts after all others, so that seeks would go to and fro.
+        if !is_within(&name, &lower, range.reverse) {
+            continue;
+        }
         if let Some(bound) = seeking.take() {
             if !is_within(&name, &bound, range.reverse) {
                 passed += 1;
@@ -132,12 +137,10 @@ fn run(
                 seeking = Some(bound);
                 continue;
             }
+            lower.clone_from(&bound);
             sought = Some(bound);
         }
-        // SQLite has names that are no texts after all others.
-        if let (Some(bound), Some(seeks)) = (sought.take(), &mut *seeks)
-            && is_within(&name, &bound, range.reverse)
-        {
+        if let (Some(bound), Some(seeks)) = (sought.take(), &mut *seeks) {
             seeks.learn(&bound, &name, &row);
         }
         match visit(&name, &row)? {

@@ -522,7 +522,10 @@ impl<K: Layout> SqliteStore<K> {
             return true;
         }
         settled.followed = Instant::now();
-        matches!(self.pending.is_in(&self.paths.dir), Ok(true))
+        if !matches!(self.pending.is_in(&self.paths.dir), Ok(true)) {
+            self.settled = None;
+        }
+        self.settled.is_some()
     }
 
     /// Whether the path leads to the open file, and whether Swift has begun to split the container. The directory is read
