@@ -213,7 +213,7 @@ impl Growth {
 }
 
 /// Puts objects for some windows of time, each into the container that is chosen for its number, and says how long each
-/// takes when all are counted together.
+/// takes when all are counted together, in the best window.
 async fn put_cost(
     container: impl Fn(usize) -> Arc<dyn ContainerBroker> + Clone + Send + 'static,
 ) -> Result<f64, Failure> {
@@ -229,7 +229,7 @@ async fn put_cost(
     Ok(least)
 }
 
-/// Puts objects from a number on; says past which number it came, counted from there, and what each cost.
+/// Puts objects from a number on; says how many numbers it came past, and what each object cost.
 async fn put_for_a_while(
     container: &(impl Fn(usize) -> Arc<dyn ContainerBroker> + Clone + Send + 'static),
     from: usize,

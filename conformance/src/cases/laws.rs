@@ -59,7 +59,8 @@ async fn listings_are_filters(
                 check_eq!(list(&*broker, ask).await?, listed(&rows, ask), "{ask:?}");
             }
             let mut changes = names(&mut rng, 3);
-            if let Some(row) = rows.get(rng.below(rows.len().max(1) as u64) as usize) {
+            if !rows.is_empty() {
+                let row = rng.pick(&rows);
                 let gone =
                     ObjectRecord::delete(row.name.clone(), Timestamp::from_seconds(200 + change));
                 changes.push(gone.in_policy(row.policy_index));

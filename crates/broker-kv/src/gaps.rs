@@ -115,8 +115,8 @@ impl Default for Gaps {
 impl Gaps {
     /// With room for landings.
     pub(crate) fn within(room: Room) -> Self {
-        let gaps = Self::default();
-        gaps.state.lock().landings = Landings::within(room);
+        let mut gaps = Self::default();
+        gaps.state.get_mut().landings = Landings::within(room);
         gaps
     }
 

@@ -7,8 +7,8 @@
 //! ```
 
 use crate::error::Failure;
+use parking_lot::Mutex;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// For so long it is believed what a device said of its room: some megabytes can be written meanwhile.
@@ -58,7 +58,7 @@ impl Reserve {
     }
 
     fn free(&self) -> Result<u64, Failure> {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock();
         if let Some((at, free)) = *asked
             && at.elapsed() < BELIEVED
         {

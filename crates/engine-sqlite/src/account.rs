@@ -1,13 +1,12 @@
 //! Accounts: the table of containers, with totals and statistics.
 
 use crate::error::{Attempt, Failure};
-use crate::listing::{self, Scan};
+use crate::listing::Scan;
 use crate::nowait;
 use crate::overlay::{Laid, Overlay};
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
-use crate::sought::Seeks;
 use crate::store::{Layout, SqliteStore};
 use crate::value::Reader;
 use broker_api::listing::{NameRange, Step};
@@ -321,10 +320,7 @@ impl SqliteStore<Account> {
             since_row: None,
             indexed: self.schema.index,
         };
-        let state = || self.state_to_read();
-        let mut sought = self.sought.borrow_mut();
-        let seeks = Seeks::new(&mut sought, None, &state);
-        listing::scan(self.conn()?, &scan, range, seeks, &mut |name, row| {
+        self.scan_names(&scan, range, &mut |name, row| {
             Ok(visit(ContainerRowRef {
                 name,
                 put_timestamp: &row.text(2, "put_timestamp")?,

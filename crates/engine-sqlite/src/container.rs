@@ -2,13 +2,12 @@
 
 use crate::account::store_info;
 use crate::error::{Attempt, Failure};
-use crate::listing::{self, Scan};
+use crate::listing::Scan;
 use crate::nowait;
 use crate::overlay::{Laid, Overlay};
 use crate::pickle::{Value, Writer};
 use crate::records::{self, NoRecord};
 use crate::schema::Schema;
-use crate::sought::Seeks;
 use crate::store::{Layout, SqliteStore};
 use crate::value::Reader;
 use broker_api::listing::{NameRange, Step};
@@ -386,10 +385,7 @@ impl SqliteStore<Container> {
             since_row: filter.since_row.map(|row| row.0),
             indexed: self.schema.index,
         };
-        let state = || self.state_to_read();
-        let mut sought = self.sought.borrow_mut();
-        let seeks = Seeks::new(&mut sought, policy, &state);
-        listing::scan(self.conn()?, &scan, range, seeks, &mut |name, row| {
+        self.scan_names(&scan, range, &mut |name, row| {
             let (deleted, policy_index) = match alike {
                 Some(alike) => alike,
                 None => (row.integer(6)? != 0, PolicyIndex(row.integer(7)?)),

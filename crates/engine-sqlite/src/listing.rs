@@ -34,7 +34,7 @@ pub(crate) struct Scan<'a> {
 }
 
 /// Is shown the name and the row, and says how to go on.
-type Visit<'a> = dyn FnMut(&str, &Reader<'_>) -> Attempt<Step> + 'a;
+pub(crate) type Visit<'a> = dyn FnMut(&str, &Reader<'_>) -> Attempt<Step> + 'a;
 
 /// Why one run of the statement ended.
 enum Ended {
@@ -118,14 +118,14 @@ fn run(
         false => usize::MAX,
     };
     let mut seeking: Option<Bound<String>> = None;
-    let mut lower = sought.clone().unwrap_or(Bound::Unbounded);
+    let mut from = sought.clone().unwrap_or(Bound::Unbounded);
     let mut passed = 0;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         let row = Reader::numbered(row, scan.table)?;
         let name = row.text(1, "name")?;
         // SQLite has names that are no texts after all others, so that seeks would go to and fro.
-        if !is_within(&name, &lower, range.reverse) {
+        if !is_within(&name, &from, range.reverse) {
             continue;
         }
         if let Some(bound) = seeking.take() {
@@ -137,7 +137,7 @@ fn run(
                 seeking = Some(bound);
                 continue;
             }
-            lower.clone_from(&bound);
+            from.clone_from(&bound);
             sought = Some(bound);
         }
         if let (Some(bound), Some(seeks)) = (sought.take(), &mut *seeks) {

@@ -133,30 +133,29 @@ impl FileId {
     }
 }
 
-/// When the names in a directory last changed, and when it was last changed itself: renamed or removed.
+/// When a directory last changed (`st_ctime`): a name in it, or it was renamed or removed itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DirState {
-    names: (i64, i64),
-    own: (i64, i64),
+    seconds: i64,
+    nanoseconds: i64,
 }
 
 impl DirState {
     pub(crate) fn of(stat: &Stat) -> Self {
         Self {
-            names: (stat.st_mtime, stat.st_mtime_nsec as i64),
-            own: (stat.st_ctime, stat.st_ctime_nsec as i64),
+            seconds: stat.st_ctime,
+            nanoseconds: stat.st_ctime_nsec as i64,
         }
     }
 
-    /// Whether any change from now on has later times, by the clock from which the kernel takes the times of files,
+    /// Whether any change from now on has a later time, by the clock from which the kernel takes the times of files,
     /// which ticks a few hundred times a second. Some file systems keep seconds only.
     pub(crate) fn is_past(&self) -> bool {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-        let is_past = |(seconds, nanoseconds)| match nanoseconds {
-            0 => seconds + 2 <= now.tv_sec,
-            _ => (seconds, nanoseconds) < (now.tv_sec, now.tv_nsec),
-        };
-        is_past(self.names) && is_past(self.own)
+        match self.nanoseconds {
+            0 => self.seconds + 2 <= now.tv_sec,
+            nanoseconds => (self.seconds, nanoseconds) < (now.tv_sec, now.tv_nsec),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::cache::{MANY_READS, SHARED_KIB, Share, Shares};
 use crate::connection;
 use crate::error::{Attempt, Failure};
+use crate::listing::{self, Scan};
 use crate::lock::{EAGERLY, POLL};
 use crate::nowait::{self, Known};
 use crate::overlay::{self, Overlay};
@@ -12,7 +13,8 @@ use crate::pickle::{Value, Writer};
 use crate::preallocate::Preallocation;
 use crate::records::NoRecord;
 use crate::schema::{self, Schema};
-use crate::sought::Sought;
+use crate::sought::{Seeks, Sought};
+use broker_api::listing::NameRange;
 use broker_api::{
     BrokerOptions, Direction, Durability, Error, ErrorKind, Facts, Outcome, Result, RowId, Rows,
     StoreKind, SyncPoint, Tally,
@@ -128,8 +130,8 @@ enum Flushed {
 
 /// A directory whose path led to it and to the open file in it, when Swift had not begun to split the container.
 ///
-/// No name in it changes without its times, nor is it renamed or removed without one of them. What is above it may be: the
-/// path is followed again a hundred times a second.
+/// No name in it changes without its time, nor is it renamed or removed. What is above it may be: the path is followed again
+/// a hundred times a second.
 #[derive(Debug)]
 struct Settled {
     dir: DirState,
@@ -219,9 +221,18 @@ impl<K: Layout> SqliteStore<K> {
         self.conn.get()?.file_state()
     }
 
-    /// What the file says of changes, when the open transaction keeps that as it is: it reads.
-    pub(crate) fn state_to_read(&self) -> Option<FileState> {
-        self.file_state().filter(|_| !self.is_writing())
+    /// Shows rows in name order to `visit`; see [`listing`].
+    pub(crate) fn scan_names(
+        &self,
+        scan: &Scan<'_>,
+        range: &NameRange,
+        visit: &mut listing::Visit<'_>,
+    ) -> Attempt<()> {
+        // A transaction that reads keeps the file as it is.
+        let state = || self.file_state().filter(|_| !self.is_writing());
+        let mut sought = self.sought.borrow_mut();
+        let seeks = Seeks::new(&mut sought, scan.policy, &state);
+        listing::scan(self.conn()?, scan, range, seeks, visit)
     }
 
     /// Whether there is a connection already.

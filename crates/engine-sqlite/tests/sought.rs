@@ -7,7 +7,8 @@ use broker_api::{
     BrokerOptions, ContainerBroker, ContainerBrokerExt, ListObjects, ListingQuery, ObjectEntry,
 };
 use common::*;
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
+use std::sync::Arc;
 
 /// Names of a listing by folders; subdirs have a plus sign in front.
 async fn folders(broker: &dyn ContainerBroker) -> Vec<String> {
@@ -21,30 +22,29 @@ async fn folders(broker: &dyn ContainerBroker) -> Vec<String> {
     page.into_iter().map(shown).collect()
 }
 
-/// A connection of another process, with the function that Swift's triggers call.
-fn other(bench: &Bench) -> Connection {
-    let other = Connection::open(bench.db_of(&container_at("c"))).unwrap();
-    let flags = rusqlite::functions::FunctionFlags::default();
-    other
-        .create_scalar_function("chexor", 3, flags, |_| Ok(String::new()))
-        .unwrap();
-    other
+/// A container that holds objects, all of them merged.
+async fn holding(bench: &Bench, names: &[&str]) -> Arc<dyn ContainerBroker> {
+    let broker = bench.new_container("c").await;
+    for name in names {
+        broker.put_object(object(name, 5)).await.unwrap();
+    }
+    let count = broker.get_info().await.unwrap().object_count();
+    assert_eq!(count, names.len() as i64);
+    broker
+}
+
+/// Has another process put an object, whose name need not be a text.
+fn put(other: &Connection, name: impl ToSql) {
+    let sql = "INSERT INTO object (name, created_at, size, content_type, etag, deleted) VALUES (?, 6, 7, 't', 'e', 0)";
+    other.execute(sql, [name]).unwrap();
 }
 
 /// A failure would mean that a listing shows what another process changed long ago.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_process_commits_is_shown_by_the_next_listing() {
     let bench = Bench::new();
-    let broker = bench.new_container("c").await;
-    for name in ["a/2", "a/3", "c/1", "d", "e/1"] {
-        broker.put_object(object(name, 5)).await.unwrap();
-    }
-    assert_eq!(broker.get_info().await.unwrap().object_count(), 5);
-    let other = other(&bench);
-    let put = |name: &str| {
-        let sql = "INSERT INTO object (name, created_at, size, content_type, etag, deleted) VALUES (?, 6, 7, 't', 'e', 0)";
-        other.execute(sql, [name]).unwrap();
-    };
+    let broker = holding(&bench, &["a/2", "a/3", "c/1", "d", "e/1"]).await;
+    let other = connect(&bench.db_of(&container_at("c")));
     let delete = |name: &str| {
         assert_eq!(
             other.execute("DELETE FROM object WHERE name = ?", [name]),
@@ -66,7 +66,7 @@ async fn what_another_process_commits_is_shown_by_the_next_listing() {
     ] {
         match change {
             None => {}
-            Some((name, true)) => put(name),
+            Some((name, true)) => put(&other, name),
             Some((name, false)) => delete(name),
         }
         for broker in [&broker, &client, &client] {
@@ -83,11 +83,7 @@ async fn what_another_process_commits_is_shown_by_the_next_listing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn buffered_records_are_laid_over_rows_that_were_sought_before() {
     let bench = Bench::new();
-    let broker = bench.new_container("c").await;
-    for name in ["a/1", "c/1", "e"] {
-        broker.put_object(object(name, 5)).await.unwrap();
-    }
-    assert_eq!(broker.get_info().await.unwrap().object_count(), 3);
+    let broker = holding(&bench, &["a/1", "c/1", "e"]).await;
     let options = BrokerOptions::for_reading();
     let client = bench.engine.container(&container_at("c"), &options);
     assert_eq!(folders(&*client).await, ["+a/", "+c/", "e 10"]);
@@ -107,17 +103,11 @@ async fn buffered_records_are_laid_over_rows_that_were_sought_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_no_texts_end_a_listing() {
     let bench = Bench::new();
-    let broker = bench.new_container("c").await;
-    for name in ["b/1", "c"] {
-        broker.put_object(object(name, 5)).await.unwrap();
-    }
-    assert_eq!(broker.get_info().await.unwrap().object_count(), 2);
-    let other = other(&bench);
+    let broker = holding(&bench, &["b/1", "c"]).await;
+    let other = connect(&bench.db_of(&container_at("c")));
     // SQLite has them after all texts.
-    for name in ["a/1", "d/1"] {
-        let sql = "INSERT INTO object (name, created_at, size, content_type, etag, deleted) VALUES (?, 6, 7, 't', 'e', 0)";
-        other.execute(sql, [name.as_bytes()]).unwrap();
-    }
+    put(&other, b"a/1");
+    put(&other, b"d/1");
     for _ in 0..2 {
         assert_eq!(folders(&*broker).await, ["+b/", "c 10", "+d/"]);
     }

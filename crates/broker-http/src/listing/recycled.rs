@@ -108,6 +108,18 @@ mod tests {
         assert_eq!((taken.len(), idle.size), (16, 0));
     }
 
+    /// A failure would mean that pages are never used again, or lose what was written before.
+    #[test]
+    fn a_long_page_goes_on_in_memory_that_was_sent() {
+        let size = LARGEST - 77;
+        drop(bytes_of(vec![7; size]));
+        let mut page = b"begun".to_vec();
+        go_on(&mut page, size - 1);
+        assert!(page.capacity() < size);
+        go_on(&mut page, size);
+        assert_eq!((page.as_slice(), page.capacity()), (&b"begun"[..], size));
+    }
+
     #[test]
     fn bytes_are_those_of_the_page() {
         for length in [0, 5, LONG - 1, LONG, LONG + 1] {

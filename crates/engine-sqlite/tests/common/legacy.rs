@@ -1,9 +1,7 @@
 //! Files as older versions of Swift wrote them.
 #![allow(clippy::unwrap_used)]
 
-use broker_api::RollingHash;
 use rusqlite::Connection;
-use rusqlite::functions::FunctionFlags;
 use std::path::Path;
 
 /// What a file has that the oldest had not.
@@ -32,17 +30,7 @@ pub(crate) const PRE_POLICY: Age = Age {
 
 fn connect(db: &Path) -> Connection {
     std::fs::create_dir_all(db.parent().unwrap()).unwrap();
-    let conn = Connection::open(db).unwrap();
-    let chexor = |args: &mut rusqlite::functions::Context<'_>| {
-        let (old, name, suffix): (String, String, String) =
-            (args.get(0)?, args.get(1)?, args.get(2)?);
-        let old = RollingHash::parse(&old).unwrap();
-        Ok(old.toggled(&name, &suffix).to_string())
-    };
-    let flags = FunctionFlags::SQLITE_UTF8;
-    conn.create_scalar_function("chexor", 3, flags, chexor)
-        .unwrap();
-    conn
+    crate::common::connect(db)
 }
 
 fn when(there: bool, sql: &str) -> &str {

@@ -3,11 +3,13 @@
 
 use broker_api::{
     AccountBroker, BrokerOptions, ContainerBroker, Durability, Engine, HashPath, Initialized,
-    Location, NewAccount, NewContainer, ObjectRecord, PolicyIndex, StoreKind, Timestamp,
-    TimestampText,
+    Location, NewAccount, NewContainer, ObjectRecord, PolicyIndex, RollingHash, StoreKind,
+    Timestamp, TimestampText,
 };
 use broker_runtime::RuntimeOptions;
 use engine_sqlite::SqliteOptions;
+use rusqlite::Connection;
+use rusqlite::functions::{Context, FunctionFlags};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +90,22 @@ pub(crate) fn reopen(devices: &Path, durability: Durability) -> Arc<dyn Engine> 
         .with_mount_check(false)
         .with_durability(durability);
     engine_sqlite::open(options, &RuntimeOptions::default()).unwrap()
+}
+
+/// A connection as another process has one, with the function that Swift's triggers call.
+pub(crate) fn connect(db: &Path) -> Connection {
+    let conn = Connection::open(db).unwrap();
+    let chexor = |args: &mut Context<'_>| {
+        let bytes = |index| args.get_raw(index).as_bytes();
+        let [old, name, suffix] =
+            [bytes(0)?, bytes(1)?, bytes(2)?].map(|bytes| std::str::from_utf8(bytes).unwrap());
+        let old = RollingHash::parse(old).unwrap();
+        Ok(old.toggled(name, suffix).to_string())
+    };
+    let flags = FunctionFlags::SQLITE_UTF8;
+    conn.create_scalar_function("chexor", 3, flags, chexor)
+        .unwrap();
+    conn
 }
 
 pub(crate) fn hash_path() -> HashPath {
