@@ -487,7 +487,7 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
         Ok(())
     }
 
-    fn begin_without_waiting(&mut self) -> bool {
+    fn begin_without_waiting(&mut self, _: &BrokerOptions) -> bool {
         match self.begin_read_of_memory() {
             Ok(transaction) => {
                 self.transaction = transaction;

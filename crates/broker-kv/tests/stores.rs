@@ -254,19 +254,26 @@ fn a_read_that_does_not_wait_shows_only_what_is_synced() {
     let engine = KvEngine::new(devices.clone());
     create(&engine, "c").unwrap();
     let (mut writer, mut reader) = (open(&engine, "c"), open(&engine, "c"));
+    let options = BrokerOptions::default();
     merge(&mut writer, 0..1, 2).unwrap();
-    assert!(reader.begin_without_waiting());
+    assert!(reader.begin_without_waiting(&options));
     assert_eq!(reader.facts().unwrap().store().max_row, RowId(1));
     reader.commit().unwrap();
     devices.0.fail_sync.store(true, Ordering::SeqCst);
     assert!(merge(&mut writer, 1..2, 2).is_err());
-    assert!(!reader.begin_without_waiting(), "applied and not synced");
+    assert!(
+        !reader.begin_without_waiting(&options),
+        "applied and not synced"
+    );
     devices.0.fail_sync.store(false, Ordering::SeqCst);
     reader
         .begin(Access::Read, &BrokerOptions::default())
         .unwrap();
     reader.commit().unwrap();
-    assert!(reader.begin_without_waiting(), "the read had it synced");
+    assert!(
+        reader.begin_without_waiting(&options),
+        "the read had it synced"
+    );
 }
 
 /// A failure would mean that rows which nobody can reach fill the device.

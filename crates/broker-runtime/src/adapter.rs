@@ -298,7 +298,8 @@ impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
     }
 
     async fn facts(&self) -> Result<Option<Facts>> {
-        let facts = match self.slot().read_without_waiting(Store::facts) {
+        let slot = self.slot();
+        let facts = match slot.read_without_waiting(&self.options, Store::facts) {
             Some(facts) => Some(facts),
             None => self.read("info", Store::facts).await?,
         };
@@ -589,7 +590,8 @@ impl<E: SyncEngine> AccountBroker for Handle<E, Accounts> {
         mut visitor: Box<dyn ContainerVisitor>,
     ) -> Result<Box<dyn ContainerVisitor>> {
         let mut recording = Recording::<KeptContainer>::new();
-        let listed = self.slot().read_without_waiting(|store| {
+        let slot = self.slot();
+        let listed = slot.read_without_waiting(&self.options, |store| {
             self.require_short(store, query.limit)?;
             recording.reserve(query.limit.min(ENTRIES_WITHOUT_WAITING));
             ops::list_containers(store, query, &mut recording)
@@ -658,7 +660,8 @@ impl<E: SyncEngine> ContainerBroker for Handle<E, Containers> {
         mut visitor: Box<dyn ObjectVisitor>,
     ) -> Result<Box<dyn ObjectVisitor>> {
         let mut recording = Recording::<KeptObject>::new();
-        let listed = self.slot().read_without_waiting(|store| {
+        let slot = self.slot();
+        let listed = slot.read_without_waiting(&self.options, |store| {
             self.require_short(store, query.names.limit)?;
             recording.reserve(query.names.limit.min(ENTRIES_WITHOUT_WAITING));
             ops::list_objects(store, query, &mut recording)

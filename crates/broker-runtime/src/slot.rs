@@ -409,10 +409,11 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
     /// when it fails: a read that may wait then finds out why.
     pub(crate) fn read_without_waiting<R>(
         &self,
+        options: &BrokerOptions,
         read: impl FnOnce(&mut K::Store) -> Result<R>,
     ) -> Option<R> {
         let mut store = lock(&self.idle).pop()?;
-        let answer = store.begin_without_waiting().then(|| {
+        let answer = store.begin_without_waiting(options).then(|| {
             let answer = read(&mut store).and_then(|answer| store.commit().map(|()| answer));
             store.rollback();
             answer.ok()

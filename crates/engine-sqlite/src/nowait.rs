@@ -15,7 +15,7 @@
 
 use crate::error::{Attempt, Failure};
 use crate::store::{Layout, SqliteStore};
-use broker_api::Facts;
+use broker_api::{BrokerOptions, Facts};
 use broker_runtime::sync::{Access, Store};
 use sqlite_nowait::FileState;
 use std::time::Duration;
@@ -34,19 +34,19 @@ pub(crate) struct Known {
 #[expect(private_bounds, reason = "the kinds of stores are closed")]
 impl<K: Layout> SqliteStore<K> {
     /// Begins a read that does not wait; false, without a transaction, when it would have to.
-    pub(crate) fn begin_at_once(&mut self) -> bool {
-        let begun = self.try_at_once();
+    pub(crate) fn begin_at_once(&mut self, options: &BrokerOptions) -> bool {
+        let begun = self.try_at_once(options);
         if !matches!(begun, Ok(true)) {
             self.rollback();
         }
         matches!(begun, Ok(true))
     }
 
-    fn try_at_once(&mut self) -> broker_api::Result<bool> {
+    fn try_at_once(&mut self, options: &BrokerOptions) -> broker_api::Result<bool> {
         // What is asked for here are names that were looked up when the store was opened. A directory that has
         // changed since is read by those who may wait.
         let is_ready = self.is_open() && self.is_settled();
-        if !is_ready || self.pending.size()? > 0 {
+        if !is_ready || (!options.skip_commits && self.pending.size()? > 0) {
             return Ok(false);
         }
         self.must_not_wait = true;

@@ -644,8 +644,8 @@ impl<K: Layout> Store for SqliteStore<K> {
         }
     }
 
-    fn begin_without_waiting(&mut self) -> bool {
-        self.begin_at_once()
+    fn begin_without_waiting(&mut self, options: &BrokerOptions) -> bool {
+        self.begin_at_once(options)
     }
 
     fn merge_buffered(&mut self, options: &BrokerOptions) -> Result<()> {

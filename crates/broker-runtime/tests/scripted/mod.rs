@@ -114,7 +114,7 @@ impl Store for Container {
         self.store.begin(access, options)
     }
 
-    fn begin_without_waiting(&mut self) -> bool {
+    fn begin_without_waiting(&mut self, _: &BrokerOptions) -> bool {
         self.in_memory = self.script.reads_memory.load(Ordering::Relaxed)
             && self
                 .store
