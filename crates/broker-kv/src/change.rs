@@ -1,37 +1,122 @@
 //! The changes of a transaction that is not committed yet, laid over the view it began with.
 
-use crate::ordered::{Batch, Cursor, Pair, View, Walk};
+use crate::ordered::{Batch, Change, Cursor, Pair, View, Walk};
 use broker_api::Result;
-use std::collections::{BTreeMap, btree_map};
-use std::ops::{Bound, Range};
+use std::cell::OnceCell;
+use std::cmp::Ordering;
+use std::ops::Range;
 
 /// Keys that were put (with their value) or deleted.
+///
+/// Changes are written one after the other, and brought into the order of their keys when somebody asks for it: a
+/// merge of many rows asks once, at its commit.
 #[derive(Debug, Default)]
-pub(crate) struct Overlay(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
-
-type Changes<'a> = btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>;
+pub(crate) struct Overlay {
+    batch: Batch,
+    /// What [`order`](Self::order) was before the last changes.
+    before: Vec<usize>,
+    /// How many changes it had looked at.
+    looked_at: usize,
+    /// The numbers of the changes in the order of their keys; of each key, the last.
+    order: OnceCell<Vec<usize>>,
+}
 
 impl Overlay {
-    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.0.insert(key, Some(value));
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.write(
+            |bytes| bytes.extend_from_slice(key),
+            |bytes| bytes.extend_from_slice(value),
+        );
     }
 
-    pub(crate) fn delete(&mut self, key: Vec<u8>) {
-        self.0.insert(key, None);
+    /// Puts a key and a value that are appended to the bytes.
+    pub(crate) fn write(
+        &mut self,
+        key: impl FnOnce(&mut Vec<u8>),
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.out_of_order();
+        self.batch.write(true, key, value);
+    }
+
+    pub(crate) fn delete(&mut self, key: &[u8]) {
+        self.out_of_order();
+        let key = |bytes: &mut Vec<u8>| bytes.extend_from_slice(key);
+        self.batch.write(false, key, |_| {});
+    }
+
+    fn out_of_order(&mut self) {
+        if let Some(order) = self.order.take() {
+            self.before = order;
+            self.looked_at = self.batch.len();
+        }
+    }
+
+    fn order(&self) -> &[usize] {
+        self.order.get_or_init(|| {
+            let key = |number: &usize| self.batch.change(*number).0;
+            let mut order = self.before.clone();
+            // The row log ascends while names come in between: two rows in order are put into one more quickly.
+            let mut below = Vec::new();
+            for number in self.looked_at..self.batch.len() {
+                match order.last().is_none_or(|last| key(last) < key(&number)) {
+                    true => order.push(number),
+                    false => below.push(number),
+                }
+            }
+            order.append(&mut below);
+            order.sort_by(|one, other| key(one).cmp(key(other)).then(one.cmp(other)));
+            order.dedup_by(|later, kept| {
+                let same = key(later) == key(kept);
+                if same {
+                    *kept = *later;
+                }
+                same
+            });
+            order
+        })
     }
 
     /// What became of a key; the outer `None` when it was not touched.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Vec<u8>>> {
-        self.0.get(key).map(Option::as_ref)
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        if self.batch.is_empty() {
+            return None;
+        }
+        let order = self.order();
+        let found = order.binary_search_by(|number| self.batch.change(*number).0.cmp(key));
+        found.ok().map(|place| self.batch.change(order[place]).1)
     }
 
-    pub(crate) fn into_batch(self) -> Batch {
-        self.0.into_iter().collect()
+    pub(crate) fn into_batch(mut self) -> Batch {
+        self.order();
+        let order = self.order.take().unwrap_or_default();
+        self.batch.pick(&order)
     }
 
     fn changes(&self, range: Range<&[u8]>) -> Changes<'_> {
-        self.0
-            .range::<[u8], _>((Bound::Included(range.start), Bound::Excluded(range.end)))
+        let order = self.order();
+        let below = |key| order.partition_point(|number| self.batch.change(*number).0 < key);
+        let (start, end) = (below(range.start), below(range.end));
+        Changes {
+            batch: &self.batch,
+            numbers: order[start..end.max(start)].iter(),
+        }
+    }
+}
+
+/// The changes of a range, in order.
+struct Changes<'a> {
+    batch: &'a Batch,
+    numbers: std::slice::Iter<'a, usize>,
+}
+
+impl<'a> Changes<'a> {
+    fn next(&mut self, walk: Walk) -> Option<Change<'a>> {
+        let number = match walk {
+            Walk::Up => self.numbers.next(),
+            Walk::Down => self.numbers.next_back(),
+        };
+        number.map(|number| self.batch.change(*number))
     }
 }
 
@@ -49,7 +134,7 @@ pub(crate) struct Merged<'a> {
     walk: Walk,
     rest: Changes<'a>,
     /// The next change, which the view's entry may or may not come before.
-    change: Option<(&'a [u8], Option<&'a [u8]>)>,
+    change: Option<Change<'a>>,
     from: From,
 }
 
@@ -85,11 +170,7 @@ impl<'a> Merged<'a> {
     }
 
     fn next_change(&mut self) {
-        let next = match self.walk {
-            Walk::Up => self.rest.next(),
-            Walk::Down => self.rest.next_back(),
-        };
-        self.change = next.map(|(key, value)| (key.as_slice(), value.as_deref()));
+        self.change = self.rest.next(self.walk);
     }
 
     fn compare(&self) -> From {
@@ -103,9 +184,9 @@ impl<'a> Merged<'a> {
                     Walk::Down => changed.cmp(key),
                 };
                 match order {
-                    std::cmp::Ordering::Less => From::View,
-                    std::cmp::Ordering::Equal => From::Both,
-                    std::cmp::Ordering::Greater => From::Change,
+                    Ordering::Less => From::View,
+                    Ordering::Equal => From::Both,
+                    Ordering::Greater => From::Change,
                 }
             }
         }
@@ -189,7 +270,7 @@ mod tests {
             seek in proptest::option::of(2u8..19),
         ) {
             let store = Arc::new(MemoryOrdered::default());
-            let puts = base.iter().map(|(&k, &v)| (vec![k], Some(vec![v])));
+            let puts = base.iter().map(|(&k, &v)| ([k], Some([v])));
             store.apply(puts.collect()).unwrap();
             let mut expected = base;
             let mut overlay = Overlay::default();
@@ -197,11 +278,11 @@ mod tests {
                 match change {
                     Some(value) => {
                         expected.insert(key, value);
-                        overlay.put(vec![key], vec![value]);
+                        overlay.put(&[key], &[value]);
                     }
                     None => {
                         expected.remove(&key);
-                        overlay.delete(vec![key]);
+                        overlay.delete(&[key]);
                     }
                 }
             }

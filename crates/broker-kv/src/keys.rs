@@ -170,10 +170,14 @@ pub(crate) struct StoreKeys(pub(crate) Number);
 impl StoreKeys {
     fn start(self, section: u8, room: usize) -> Vec<u8> {
         let mut key = Vec::with_capacity(PREFIX_LEN + 1 + room);
-        key.push(space::CONTENTS);
-        key.extend_from_slice(&self.0.0.to_be_bytes());
+        self.push_prefix(&mut key);
         key.push(section);
         key
+    }
+
+    fn push_prefix(self, key: &mut Vec<u8>) {
+        key.push(space::CONTENTS);
+        key.extend_from_slice(&self.0.0.to_be_bytes());
     }
 
     /// The key of a section that has only one.
@@ -204,12 +208,28 @@ impl StoreKeys {
 
     /// The key of a row.
     pub(crate) fn row(self, section: u8, name: &str, policy: Option<PolicyIndex>) -> Vec<u8> {
-        let mut key = self.start(section, name.len() + 12);
-        push_name(&mut key, name);
-        if let Some(policy) = policy {
-            push_signed(&mut key, policy.0);
-        }
+        let mut key = Vec::with_capacity(PREFIX_LEN + 1 + name.len() + 12);
+        self.push_row(&mut key, section, name, policy);
         key
+    }
+
+    /// Appends the key of a row.
+    pub(crate) fn push_row(
+        self,
+        key: &mut Vec<u8>,
+        section: u8,
+        name: &str,
+        policy: Option<PolicyIndex>,
+    ) {
+        self.push_prefix(key);
+        push_row_tail(key, section, name, policy);
+    }
+
+    /// Appends the key in the row log.
+    pub(crate) fn push_row_log(self, key: &mut Vec<u8>, row_id: RowId) {
+        self.push_prefix(key);
+        key.push(section::ROW_LOG);
+        push_signed(key, row_id.0);
     }
 
     /// The key of a row from its last part, which begins with the section.
@@ -222,8 +242,8 @@ impl StoreKeys {
 
     /// The key in the row log.
     pub(crate) fn row_log(self, row_id: RowId) -> Vec<u8> {
-        let mut key = self.start(section::ROW_LOG, 8);
-        push_signed(&mut key, row_id.0);
+        let mut key = Vec::with_capacity(PREFIX_LEN + 9);
+        self.push_row_log(&mut key, row_id);
         key
     }
 
@@ -272,6 +292,20 @@ pub(crate) fn tail(key: &[u8]) -> &[u8] {
     key.get(PREFIX_LEN..).unwrap_or_default()
 }
 
+/// Appends the key of a row from the section on.
+pub(crate) fn push_row_tail(
+    key: &mut Vec<u8>,
+    section: u8,
+    name: &str,
+    policy: Option<PolicyIndex>,
+) {
+    key.push(section);
+    push_name(key, name);
+    if let Some(policy) = policy {
+        push_signed(key, policy.0);
+    }
+}
+
 /// Makes a key of one section one of another, in which keys look alike.
 pub(crate) fn set_section(key: &mut [u8], section: u8) {
     if let Some(place) = key.get_mut(PREFIX_LEN) {
@@ -292,10 +326,17 @@ pub(crate) fn split(key: &[u8]) -> Option<(Number, u8, &[u8])> {
 /// Appends a name so that names keep their order whatever follows, and none is the start of another:
 /// NUL becomes 00 FF, and 00 00 ends the name.
 fn push_name(key: &mut Vec<u8>, name: &str) {
-    for byte in name.bytes() {
-        key.push(byte);
-        if byte == 0 {
-            key.push(0xff);
+    // Nearly no name has one; all bytes are looked at together then.
+    let has_nul = name.bytes().fold(false, |found, byte| found | (byte == 0));
+    match has_nul {
+        false => key.extend_from_slice(name.as_bytes()),
+        true => {
+            for byte in name.bytes() {
+                key.push(byte);
+                if byte == 0 {
+                    key.push(0xff);
+                }
+            }
         }
     }
     key.extend_from_slice(&[0, 0]);

@@ -164,7 +164,7 @@ pub use dump::{DumpKeys, DumpVisit, dump_keys};
 pub use engine::{Devices, KvEngine, Presence, open};
 pub use folder::Folder;
 pub use memory::{MemoryDevices, MemoryOrdered, MemoryView};
-pub use ordered::{Batch, Cursor, Description, OrderedStore, Pair, View, Views, Walk};
+pub use ordered::{Batch, Change, Cursor, Description, OrderedStore, Pair, View, Views, Walk};
 pub use row::Row;
 pub use store::KvStore;
 

@@ -19,9 +19,9 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 /// use std::sync::Arc;
 ///
 /// let store = Arc::new(MemoryOrdered::default());
-/// store.apply(Batch::new().put(b"a".to_vec(), b"1".to_vec()).put(b"b".to_vec(), b"2".to_vec()))?;
+/// store.apply(Batch::new().put(b"a", b"1").put(b"b", b"2"))?;
 /// let view = store.view()?;
-/// store.apply(Batch::new().delete(b"a".to_vec()))?;
+/// store.apply(Batch::new().delete(b"a"))?;
 ///
 /// assert_eq!(view.get(b"a")?, Some(b"1".to_vec()));
 /// let cursor = view.cursor(b"a"..b"z", Walk::Down)?;
@@ -47,10 +47,10 @@ impl OrderedStore for MemoryOrdered {
     fn apply(&self, batch: Batch) -> Result<()> {
         let mut map = self.map.write();
         let map = Arc::make_mut(&mut map);
-        for (key, value) in batch.into_changes() {
+        for (key, value) in batch.changes() {
             match value {
-                Some(value) => map.insert(key, value),
-                None => map.remove(&key),
+                Some(value) => map.insert(key.to_vec(), value.to_vec()),
+                None => map.remove(key),
             };
         }
         Ok(())

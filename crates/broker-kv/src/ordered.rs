@@ -20,6 +20,9 @@ use std::sync::Arc;
 /// A key and its value.
 pub type Pair<'a> = (&'a [u8], &'a [u8]);
 
+/// A key and what is done to it: a value to put, or nothing to delete the key.
+pub type Change<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// A database of keys in byte order, as embedded stores offer it.
 ///
 /// # Contract
@@ -149,9 +152,30 @@ pub trait Cursor {
 }
 
 /// Changes that are applied together. No key is in a batch twice.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// # Examples
+/// ```
+/// use broker_kv::Batch;
+///
+/// let batch = Batch::new().put(b"a", b"1").delete(b"b");
+/// let changes: Vec<_> = batch.changes().collect();
+/// assert_eq!(changes, [(&b"a"[..], Some(&b"1"[..])), (b"b", None)]);
+/// ```
+#[derive(Debug, Clone, Default)]
 pub struct Batch {
-    changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// All keys and values in one piece, a value right after its key: a batch of many rows costs a few allocations.
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+}
+
+/// Where a change is among the bytes of a batch.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    key: usize,
+    /// Where the key ends, and the value begins.
+    value: usize,
+    end: usize,
+    is_put: bool,
 }
 
 impl Batch {
@@ -162,52 +186,104 @@ impl Batch {
 
     /// Adds a key, or replaces its value.
     #[must_use]
-    pub fn put(mut self, key: Vec<u8>, value: Vec<u8>) -> Self {
-        self.changes.push((key, Some(value)));
+    pub fn put(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.add(key.as_ref(), Some(value.as_ref()));
         self
     }
 
     /// Deletes a key, which need not be there.
     #[must_use]
-    pub fn delete(mut self, key: Vec<u8>) -> Self {
-        self.changes.push((key, None));
+    pub fn delete(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.add(key.as_ref(), None);
         self
     }
 
-    /// The changes, in ascending order of keys when they come from a transaction: a value to put, or
-    /// nothing to delete the key.
-    pub fn into_changes(self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-        self.changes
+    fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.write(
+            value.is_some(),
+            |bytes| bytes.extend_from_slice(key),
+            |bytes| bytes.extend_from_slice(value.unwrap_or_default()),
+        );
+    }
+
+    /// Adds a change whose key and value are appended to the bytes.
+    pub(crate) fn write(
+        &mut self,
+        is_put: bool,
+        key: impl FnOnce(&mut Vec<u8>),
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let start = self.bytes.len();
+        key(&mut self.bytes);
+        let middle = self.bytes.len();
+        value(&mut self.bytes);
+        self.places.push(Place {
+            key: start,
+            value: middle,
+            end: self.bytes.len(),
+            is_put,
+        });
+    }
+
+    /// The changes, in ascending order of keys when they come from a transaction.
+    pub fn changes(&self) -> impl ExactSizeIterator<Item = Change<'_>> {
+        self.places.iter().map(|place| self.at(place))
+    }
+
+    fn at(&self, place: &Place) -> Change<'_> {
+        let value = &self.bytes[place.value..place.end];
+        (
+            &self.bytes[place.key..place.value],
+            place.is_put.then_some(value),
+        )
+    }
+
+    /// The change that was added as the one with this number, from 0 on.
+    pub(crate) fn change(&self, number: usize) -> Change<'_> {
+        self.at(&self.places[number])
+    }
+
+    /// The changes with these numbers, in this order.
+    pub(crate) fn pick(mut self, numbers: &[usize]) -> Self {
+        self.places = numbers.iter().map(|&number| self.places[number]).collect();
+        self
     }
 
     /// The keys that are put.
     pub(crate) fn puts(&self) -> impl Iterator<Item = &[u8]> {
-        let puts = self.changes.iter().filter(|(_, value)| value.is_some());
-        puts.map(|(key, _)| key.as_slice())
+        let puts = self.changes().filter(|(_, value)| value.is_some());
+        puts.map(|(key, _)| key)
     }
 
     /// The keys that are deleted.
     pub(crate) fn deletes(&self) -> impl Iterator<Item = &[u8]> {
-        let deletes = self.changes.iter().filter(|(_, value)| value.is_none());
-        deletes.map(|(key, _)| key.as_slice())
+        let deletes = self.changes().filter(|(_, value)| value.is_none());
+        deletes.map(|(key, _)| key)
     }
 
     /// Whether there is nothing to apply.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.places.is_empty()
     }
 
     /// How many keys change.
     pub fn len(&self) -> usize {
-        self.changes.len()
+        self.places.len()
+    }
+
+    /// How many bytes all keys and values have.
+    pub fn bytes(&self) -> usize {
+        self.places.iter().map(|place| place.end - place.key).sum()
     }
 }
 
-impl FromIterator<(Vec<u8>, Option<Vec<u8>>)> for Batch {
-    fn from_iter<I: IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>>(changes: I) -> Self {
-        Self {
-            changes: changes.into_iter().collect(),
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(K, Option<V>)> for Batch {
+    fn from_iter<I: IntoIterator<Item = (K, Option<V>)>>(changes: I) -> Self {
+        let mut batch = Self::new();
+        for (key, value) in changes {
+            batch.add(key.as_ref(), value.as_ref().map(AsRef::as_ref));
         }
+        batch
     }
 }
 

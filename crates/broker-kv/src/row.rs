@@ -70,8 +70,8 @@ pub(crate) mod sealed {
         fn is_deleted(&self) -> bool;
         /// The text that decides whether a tombstone is old enough to go.
         fn reclaim_text(&self) -> &str;
-        /// The value, under a row number.
-        fn value(&self, row_id: RowId) -> Vec<u8>;
+        /// Appends the value, under a row number.
+        fn push_value(&self, value: &mut Vec<u8>, row_id: RowId);
         /// Reads key (from the section on) and value.
         fn read(tail: &[u8], value: &[u8]) -> Result<Self>;
         /// Adds the row to the facts, or with `sign` -1 takes it out of them.
@@ -150,10 +150,10 @@ impl Sealed for ObjectRow {
         &self.created_at
     }
 
-    fn value(&self, row_id: RowId) -> Vec<u8> {
-        let writer = Writer::new().number(row_id.0).number(self.size);
+    fn push_value(&self, value: &mut Vec<u8>, row_id: RowId) {
+        let writer = Writer::onto(value).number(row_id.0).number(self.size);
         let writer = writer.text(&self.created_at).text(&self.content_type);
-        writer.text(&self.etag).done()
+        writer.text(&self.etag);
     }
 
     fn read(tail: &[u8], value: &[u8]) -> Result<Self> {
@@ -202,15 +202,14 @@ impl Sealed for ContainerRow {
         self.delete_timestamp.as_str()
     }
 
-    fn value(&self, row_id: RowId) -> Vec<u8> {
-        Writer::new()
+    fn push_value(&self, value: &mut Vec<u8>, row_id: RowId) {
+        Writer::onto(value)
             .number(row_id.0)
             .number(self.policy_index.0)
             .text(self.put_timestamp.as_str())
             .text(self.delete_timestamp.as_str())
             .number(self.object_count)
-            .number(self.bytes_used)
-            .done()
+            .number(self.bytes_used);
     }
 
     fn read(tail: &[u8], value: &[u8]) -> Result<Self> {
@@ -259,6 +258,12 @@ mod tests {
     use crate::keys::{Number, tail};
     use proptest::prelude::*;
 
+    fn value<R: Row>(row: &R) -> Vec<u8> {
+        let mut value = Vec::new();
+        row.push_value(&mut value, row.row_id());
+        value
+    }
+
     fn object(row_id: i64, size: i64, text: &str, deleted: bool) -> ObjectRow {
         ObjectRow {
             row_id: RowId(row_id),
@@ -287,7 +292,7 @@ mod tests {
             b"\x10\0\0\0\0\0\0\0\x07\x10a/b\0\0\x80\0\0\0\0\0\0\x01"
         );
         assert_eq!(
-            row.value(RowId(9)),
+            value(&row),
             b"\x01\x12\x8a\x01\x100000000005.00000\x01t\x01e"
         );
     }
@@ -300,7 +305,7 @@ mod tests {
             let keys = StoreKeys(Number(7));
             let row = object(row_id, number, &text, deleted);
             let key = key_of(keys, &row);
-            prop_assert_eq!(ObjectRow::read(tail(&key), &row.value(row.row_id)).unwrap(), row);
+            prop_assert_eq!(ObjectRow::read(tail(&key), &value(&row)).unwrap(), row);
             let row = ContainerRow {
                 row_id: RowId(row_id),
                 name: text,
@@ -312,7 +317,7 @@ mod tests {
                 policy_index: PolicyIndex(number),
             };
             let key = key_of(keys, &row);
-            prop_assert_eq!(ContainerRow::read(tail(&key), &row.value(row.row_id)).unwrap(), row);
+            prop_assert_eq!(ContainerRow::read(tail(&key), &value(&row)).unwrap(), row);
         }
     }
 }

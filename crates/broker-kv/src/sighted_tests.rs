@@ -58,8 +58,8 @@ impl World {
         let batch: Batch = distinct(changes);
         let applying = gaps.commit(&batch);
         self.look();
-        self.store.apply(batch).unwrap();
-        for (key, value) in distinct(changes).into_changes() {
+        self.store.apply(batch.clone()).unwrap();
+        for (key, value) in batch.changes() {
             match value {
                 Some(value) => self.now.insert(key[0], value[0]),
                 None => self.now.remove(&key[0]),
@@ -88,7 +88,7 @@ impl World {
 /// A batch has a key only once; here the last change counts.
 fn distinct(changes: &Changes) -> Batch {
     let last: BTreeMap<u8, Option<u8>> = changes.iter().copied().collect();
-    let one = |(key, value): (u8, Option<u8>)| (vec![key], value.map(|value| vec![value]));
+    let one = |(key, value): (u8, Option<u8>)| ([key], value.map(|value| [value]));
     last.into_iter().map(one).collect()
 }
 

@@ -12,7 +12,7 @@ use crate::device::{Device, ReaderGuard, StoreLock, WriterGuard, busy};
 use crate::keys::{self, Number, StoreKeys, section};
 use crate::lanes::{Lane, as_str, first_lane, seek_all};
 use crate::ordered::{Cursor, OrderedStore, View, Views, Walk};
-use crate::row::{Row, RowKey, key_of};
+use crate::row::{Row, RowKey, key_of, section_of};
 use crate::sighted::Sighted;
 use crate::value::{self, Reader, Writer, damaged};
 use broker_api::listing::{NameRange, Step};
@@ -98,7 +98,7 @@ fn epoch_seconds() -> String {
 
 fn get(view: &impl View, overlay: &Overlay, key: &[u8]) -> Result<Option<Vec<u8>>> {
     match overlay.get(key) {
-        Some(changed) => Ok(changed.cloned()),
+        Some(changed) => Ok(changed.map(<[u8]>::to_vec)),
         None => view.get(key),
     }
 }
@@ -113,18 +113,56 @@ fn get_many(view: &impl View, overlay: &Overlay, keys: &[&[u8]]) -> Result<Vec<O
     }
     let mut found = found.into_iter();
     let values = keys.iter().map(|key| match overlay.get(key) {
-        Some(changed) => changed.cloned(),
+        Some(changed) => changed.map(<[u8]>::to_vec),
         None => found.next().flatten(),
     });
     Ok(values.collect())
 }
 
+/// Keys one after the other in one piece of memory.
+#[derive(Default)]
+struct KeyList {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl KeyList {
+    /// Adds a key that is appended to the bytes.
+    fn push(&mut self, key: impl FnOnce(&mut Vec<u8>)) {
+        key(&mut self.bytes);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn range(&self, place: usize) -> Range<usize> {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        start..self.ends[place]
+    }
+
+    fn get(&self, place: usize) -> &[u8] {
+        &self.bytes[self.range(place)]
+    }
+
+    fn get_mut(&mut self, place: usize) -> &mut [u8] {
+        let range = self.range(place);
+        &mut self.bytes[range]
+    }
+}
+
 /// Writes a row and its entry in the log.
 pub(crate) fn put_row<R: Row>(overlay: &mut Overlay, keys: StoreKeys, row: &R, row_id: RowId) {
-    let key = key_of(keys, row);
-    let logged = Writer::new().bytes(keys::tail(&key)).done();
-    overlay.put(keys.row_log(row_id), logged);
-    overlay.put(key, row.value(row_id));
+    let section = section_of(row.is_deleted());
+    let (name, policy) = (row.name(), row.key_policy());
+    overlay.write(
+        |key| keys.push_row_log(key, row_id),
+        |value| {
+            Writer::onto(value);
+            keys::push_row_tail(value, section, name, policy);
+        },
+    );
+    overlay.write(
+        |key| keys.push_row(key, section, name, policy),
+        |value| row.push_value(value, row_id),
+    );
 }
 
 fn read_facts(view: &impl View, keys: StoreKeys) -> Result<Facts> {
@@ -230,10 +268,10 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         } = change;
         if change.metadata_changed {
             let metadata = value::write_metadata(&facts.store().raw_metadata);
-            overlay.put(self.keys.single(section::METADATA), metadata);
+            overlay.put(&self.keys.single(section::METADATA), &metadata);
         }
         if change.stat_changed {
-            overlay.put(self.keys.single(section::STAT), value::write_stat(&facts));
+            overlay.put(&self.keys.single(section::STAT), &value::write_stat(&facts));
         }
         drop(view);
         let batch = overlay.into_batch();
@@ -268,45 +306,48 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
 
     /// Rows in the order of their names. Each is live, or a tombstone, or neither.
     pub(crate) fn rows_at(&self, names: &[(&str, Option<PolicyIndex>)]) -> Result<Vec<Option<R>>> {
-        let key = |(name, policy): &(&str, _)| self.keys.row(section::LIVE, name, *policy);
-        let mut rows: Vec<_> = names.iter().map(|_| None).collect();
-        let wanted = names.iter().map(key).enumerate().collect();
-        let mut absent = self.read_rows(wanted, &mut rows)?;
-        for (_, key) in &mut absent {
-            keys::set_section(key, section::TOMBSTONE);
+        let mut keys = KeyList::default();
+        for (name, policy) in names {
+            keys.push(|key| self.keys.push_row(key, section::LIVE, name, *policy));
         }
-        if absent.len() < MANY_NAMES || self.has_key_among(&absent)? {
-            self.read_rows(absent, &mut rows)?;
+        let mut rows: Vec<_> = names.iter().map(|_| None).collect();
+        let absent = self.read_rows(&keys, (0..names.len()).collect(), &mut rows)?;
+        for place in &absent {
+            keys::set_section(keys.get_mut(*place), section::TOMBSTONE);
+        }
+        if absent.len() < MANY_NAMES || self.has_key_among(&keys, &absent)? {
+            self.read_rows(&keys, absent, &mut rows)?;
         }
         Ok(rows)
     }
 
-    /// Reads the rows with these keys into their places; returns what is absent.
+    /// Reads the rows with the keys at these places into the same places; returns those of what is absent.
     fn read_rows(
         &self,
-        wanted: Vec<(usize, Vec<u8>)>,
+        keys: &KeyList,
+        places: Vec<usize>,
         rows: &mut [Option<R>],
-    ) -> Result<Vec<(usize, Vec<u8>)>> {
+    ) -> Result<Vec<usize>> {
         let (view, overlay) = self.view()?;
-        let keys: Vec<_> = wanted.iter().map(|(_, key)| key.as_slice()).collect();
-        let values = get_many(view, overlay, &keys)?;
-        let mut absent = Vec::with_capacity(wanted.len());
-        for ((place, key), value) in wanted.into_iter().zip(values) {
+        let wanted: Vec<_> = places.iter().map(|place| keys.get(*place)).collect();
+        let values = get_many(view, overlay, &wanted)?;
+        let mut absent = Vec::with_capacity(places.len());
+        for (place, value) in places.into_iter().zip(values) {
             match value {
-                Some(value) => rows[place] = Some(R::read(keys::tail(&key), &value)?),
-                None => absent.push((place, key)),
+                Some(value) => rows[place] = Some(R::read(keys::tail(keys.get(place)), &value)?),
+                None => absent.push(place),
             }
         }
         Ok(absent)
     }
 
-    /// Whether there is any key from the first of these to the last.
-    fn has_key_among(&self, keys: &[(usize, Vec<u8>)]) -> Result<bool> {
-        let keys = || keys.iter().map(|(_, key)| key);
+    /// Whether there is any key from the first of those at these places to the last.
+    fn has_key_among(&self, keys: &KeyList, places: &[usize]) -> Result<bool> {
+        let keys = || places.iter().map(|place| keys.get(*place));
         let (Some(first), Some(last)) = (keys().min(), keys().max()) else {
             return Ok(false);
         };
-        let range = first.clone()..[last.as_slice(), &[0]].concat();
+        let range = first.to_vec()..[last, &[0]].concat();
         let cursor = self.cursor(range, Walk::Up)?;
         Ok(cursor.is_some_and(|cursor| cursor.entry().is_some()))
     }
@@ -331,8 +372,8 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         let change = self.change()?;
         row.count(&mut change.facts, -1);
         change.stat_changed = true;
-        change.overlay.delete(keys.row_log(row.row_id()));
-        change.overlay.delete(key_of(keys, row));
+        change.overlay.delete(&keys.row_log(row.row_id()));
+        change.overlay.delete(&key_of(keys, row));
         Ok(())
     }
 
@@ -580,7 +621,7 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
             sync_point: point,
             updated_at: epoch_seconds(),
         });
-        self.change()?.overlay.put(key, value);
+        self.change()?.overlay.put(&key, &value);
         Ok(())
     }
 
@@ -589,7 +630,7 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
             for (place, point) in self.placed_sync_points(direction)? {
                 if point.updated_at.as_str() < text {
                     let key = self.keys.sync_point(sync_section(direction), place);
-                    self.change()?.overlay.delete(key);
+                    self.change()?.overlay.delete(&key);
                 }
             }
         }

@@ -266,10 +266,7 @@ fn compare(view: &impl View, map: &Map) {
 /// Values as large as metadata, and keys as long as the longest names.
 fn large_entries<S: OrderedStore>(store: &Arc<S>) {
     let (key, value) = (vec![0xfe; 8000], vec![0x5a; 300_000]);
-    done(
-        "apply",
-        store.apply(Batch::new().put(key.clone(), value.clone())),
-    );
+    done("apply", store.apply(Batch::new().put(&key, &value)));
     let view = done("view", store.view());
     assert_eq!(done("get", view.get(&key)), Some(value), "a large value");
     drop(view);
@@ -282,7 +279,7 @@ fn an_open_view_keeps_no_writer_waiting<S: OrderedStore>(store: &Arc<S>) {
     let (sender, ended) = mpsc::channel();
     let writer = Arc::clone(store);
     std::thread::spawn(move || {
-        let put = writer.apply(Batch::new().put(vec![0x02], b"while a view is open".to_vec()));
+        let put = writer.apply(Batch::new().put([0x02], b"while a view is open"));
         // The receiver is gone when it has waited too long.
         let _ = sender.send(put.and_then(|()| writer.sync()));
     });

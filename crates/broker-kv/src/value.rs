@@ -21,23 +21,30 @@ pub(crate) fn damaged(what: &str) -> Error {
     Error::new(ErrorKind::Corrupt, message).with_outcome(Outcome::NotApplied)
 }
 
-/// Appends fields to a value.
+/// Appends the fields of a value.
 #[derive(Debug)]
-pub(crate) struct Writer(Vec<u8>);
+pub(crate) struct Writer<'a>(&'a mut Vec<u8>);
 
-impl Writer {
-    pub(crate) fn new() -> Self {
-        let mut bytes = Vec::with_capacity(128);
+/// A value of its own.
+fn written(write: impl for<'a> FnOnce(Writer<'a>) -> Writer<'a>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(128);
+    write(Writer::onto(&mut bytes));
+    bytes
+}
+
+impl<'a> Writer<'a> {
+    /// Begins a value behind what is there.
+    pub(crate) fn onto(bytes: &'a mut Vec<u8>) -> Self {
         bytes.push(VERSION);
         Self(bytes)
     }
 
-    pub(crate) fn byte(mut self, byte: u8) -> Self {
+    fn byte(self, byte: u8) -> Self {
         self.0.push(byte);
         self
     }
 
-    fn varint(mut self, mut number: u64) -> Self {
+    fn varint(self, mut number: u64) -> Self {
         while number >= 0x80 {
             self.0.push(number as u8 | 0x80);
             number >>= 7;
@@ -51,18 +58,9 @@ impl Writer {
     }
 
     pub(crate) fn text(self, text: &str) -> Self {
-        let mut writer = self.varint(text.len() as u64);
+        let writer = self.varint(text.len() as u64);
         writer.0.extend_from_slice(text.as_bytes());
         writer
-    }
-
-    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
-    pub(crate) fn done(self) -> Vec<u8> {
-        self.0
     }
 }
 
@@ -148,7 +146,7 @@ impl<'a> Reader<'a> {
 
 /// A number that is not negative: of a store, of a format.
 pub(crate) fn write_count(count: u64) -> Vec<u8> {
-    Writer::new().varint(count).done()
+    written(|writer| writer.varint(count))
 }
 
 /// Reads what [`write_count`] wrote.
@@ -161,7 +159,7 @@ pub(crate) fn read_count(value: &[u8], what: &'static str) -> Result<u64> {
 
 /// Metadata has a value of its own, so that it is not written with every change of a count.
 pub(crate) fn write_metadata(raw_metadata: &str) -> Vec<u8> {
-    Writer::new().text(raw_metadata).done()
+    written(|writer| writer.text(raw_metadata))
 }
 
 /// Reads what [`write_metadata`] wrote.
@@ -174,7 +172,7 @@ pub(crate) fn read_metadata(value: &[u8]) -> Result<String> {
 
 /// When and why a store was quarantined.
 pub(crate) fn write_quarantine(at: &str, reason: &str) -> Vec<u8> {
-    Writer::new().text(at).text(reason).done()
+    written(|writer| writer.text(at).text(reason))
 }
 
 /// Reads what [`write_quarantine`] wrote.
@@ -186,11 +184,10 @@ pub(crate) fn read_quarantine(value: &[u8]) -> Result<(&str, &str)> {
 }
 
 pub(crate) fn write_sync_point(point: &SyncPoint) -> Vec<u8> {
-    let writer = Writer::new().text(&point.remote_id);
-    writer
-        .number(point.sync_point.0)
-        .text(&point.updated_at)
-        .done()
+    written(|writer| {
+        let writer = writer.text(&point.remote_id);
+        writer.number(point.sync_point.0).text(&point.updated_at)
+    })
 }
 
 pub(crate) fn read_sync_point(value: &[u8]) -> Result<SyncPoint> {
@@ -206,9 +203,9 @@ pub(crate) fn read_sync_point(value: &[u8]) -> Result<SyncPoint> {
 
 /// The stat record: all facts but the metadata.
 pub(crate) fn write_stat(facts: &Facts) -> Vec<u8> {
-    match facts {
+    written(|writer| match facts {
         Facts::Account(info) => {
-            let mut writer = write_store(Writer::new().byte(b'a'), &info.store);
+            let mut writer = write_store(writer.byte(b'a'), &info.store);
             writer = writer
                 .number(info.container_count)
                 .number(info.object_count)
@@ -221,10 +218,10 @@ pub(crate) fn write_stat(facts: &Facts) -> Vec<u8> {
                     .number(stat.object_count)
                     .number(stat.bytes_used);
             }
-            writer.done()
+            writer
         }
         Facts::Container(info) => {
-            let mut writer = write_store(Writer::new().byte(b'c'), &info.store);
+            let mut writer = write_store(writer.byte(b'c'), &info.store);
             let reported = &info.reported;
             writer = writer
                 .text(&info.container)
@@ -243,12 +240,12 @@ pub(crate) fn write_stat(facts: &Facts) -> Vec<u8> {
                     .number(stat.object_count)
                     .number(stat.bytes_used);
             }
-            writer.done()
+            writer
         }
-    }
+    })
 }
 
-fn write_store(writer: Writer, store: &StoreInfo) -> Writer {
+fn write_store<'a>(writer: Writer<'a>, store: &StoreInfo) -> Writer<'a> {
     writer
         .text(&store.account)
         .text(store.created_at.as_str())
@@ -344,7 +341,7 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_and_texts_are_read_back(number in any::<i64>(), text in any::<String>()) {
-            let value = Writer::new().number(number).text(&text).done();
+            let value = written(|writer| writer.number(number).text(&text));
             let mut reader = Reader::new(&value, "it").unwrap();
             prop_assert_eq!(reader.number().unwrap(), number);
             prop_assert_eq!(reader.text().unwrap(), text.as_str());

@@ -403,7 +403,7 @@ fn damaged_values_are_corruption() {
         .into_iter()
         .filter(|(key, _)| key[0] == 0x10)
     {
-        let cut = Batch::new().put(key.clone(), value[..value.len() - 1].to_vec());
+        let cut = Batch::new().put(&key, &value[..value.len() - 1]);
         devices.0.map.apply(cut).unwrap();
         let whole = |store: &mut Handle| -> Result<usize> {
             store.begin(Access::Read, &BrokerOptions::default())?;

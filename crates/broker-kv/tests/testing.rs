@@ -58,8 +58,7 @@ impl OrderedStore for Flawed {
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
-        let changes = batch.into_changes().into_iter();
-        let changes = changes.filter(|(_, value)| match self.flaw {
+        let changes = batch.changes().filter(|(_, value)| match self.flaw {
             Flaw::DeletesNothing => value.is_some(),
             Flaw::EmptyIsAbsent => value.as_ref().is_none_or(|value| !value.is_empty()),
             _ => true,

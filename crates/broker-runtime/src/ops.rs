@@ -16,6 +16,7 @@ use broker_api::{
     MergeTimestamps, MetadataEntry, MetadataLimits, ObjectRecord, ObjectRow, ObjectVisitor,
     PolicyIndex, ReclaimAge, Result, RowId, SyncPoint, Timestamp, TimestampText,
 };
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -221,10 +222,6 @@ pub fn merge_objects<S: ContainerStore>(
     records: &[ObjectRecord],
     source: Option<&str>,
 ) -> Result<()> {
-    struct Candidate {
-        stored: Option<ObjectRow>,
-        merged: Option<ObjectRow>,
-    }
     let point = source
         .map(|source| incoming(store, source, object_batch_sync_point(records)?))
         .transpose()?;
@@ -234,43 +231,31 @@ pub fn merge_objects<S: ContainerStore>(
             .map(|record| (record.name.as_str(), record.policy_index)),
     );
     let stored = names.answers(store.rows(&names.names)?)?;
-    let mut candidates: Vec<_> = stored
-        .into_iter()
-        .map(|stored| Candidate {
-            stored,
-            merged: None,
-        })
-        .collect();
-    let mut order = Vec::with_capacity(candidates.len());
+    let mut merged: Vec<(usize, ObjectRow)> = Vec::with_capacity(stored.len());
+    let mut merged_at = vec![None; stored.len()];
     for (record, place) in records.iter().zip(&names.places) {
-        let candidate = &mut candidates[*place];
-        let Some(first) = merge_object(candidate.stored.as_ref(), record)? else {
+        let Some(first) = merge_object(stored[*place].as_ref(), record)? else {
             continue;
         };
-        match &mut candidate.merged {
-            None => {
-                order.push(*place);
-                candidate.merged = Some(first);
-            }
-            Some(merged) => {
-                // Swift goes on with what the merge with the stored row made of the content type, and
-                // normalises that of a winner too: spelling it again may spell it differently.
-                let record = ObjectRecord {
-                    content_type: first.content_type,
-                    ..record.clone()
-                };
-                match merge_object(Some(merged), &record)? {
-                    Some(next) => *merged = next,
-                    None => merged.content_type = extract_swift_bytes(&merged.content_type).join(),
-                }
-            }
+        let Some(at) = merged_at[*place] else {
+            merged_at[*place] = Some(merged.len());
+            merged.push((*place, first));
+            continue;
+        };
+        // Swift goes on with what the merge with the stored row made of the content type, and
+        // normalises that of a winner too: spelling it again may spell it differently.
+        let record = ObjectRecord {
+            content_type: first.content_type,
+            ..record.clone()
+        };
+        let (_, row): &mut (usize, ObjectRow) = &mut merged[at];
+        match merge_object(Some(row), &record)? {
+            Some(next) => *row = next,
+            None => row.content_type = extract_swift_bytes(&row.content_type).join(),
         }
     }
-    for place in order {
-        let Candidate { stored, merged } = &candidates[place];
-        if let Some(merged) = merged {
-            store.replace(stored.as_ref(), merged)?;
-        }
+    for (place, row) in &merged {
+        store.replace(stored[*place].as_ref(), row)?;
     }
     set_incoming(store, point)
 }
@@ -321,8 +306,16 @@ struct Distinct<N> {
 
 impl<N: Copy + Eq + Hash> Distinct<N> {
     fn of(all: impl ExactSizeIterator<Item = N>) -> Self {
-        let mut known = HashMap::with_capacity(all.len());
         let mut names = Vec::with_capacity(all.len());
+        if all.len() == 1 {
+            // Each put by a client comes alone.
+            names.extend(all);
+            return Self {
+                names,
+                places: vec![0],
+            };
+        }
+        let mut known = HashMap::with_capacity_and_hasher(all.len(), RandomState::default());
         let places = all.map(|name| {
             *known.entry(name).or_insert_with(|| {
                 names.push(name);

@@ -18,6 +18,10 @@ const FEW_KEYS: usize = 256;
 /// How many deleted keys a step may go over that does not wait.
 const DELETED_KEYS_AT_ONCE: u64 = 1024;
 
+/// What RocksDB writes at the beginning of a batch, and before each key and its value: some bytes too many do no harm.
+const HEADER: usize = 12;
+const CHANGE: usize = 6;
+
 /// How many keys are looked for at once.
 const KEYS_AT_ONCE: usize = 512;
 
@@ -143,21 +147,21 @@ impl OrderedStore for RocksdbStore {
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
-        let changes = batch.into_changes();
-        let puts = changes.iter().filter(|(_, value)| value.is_some()).count();
+        let puts = batch.changes().filter(|(_, value)| value.is_some()).count();
         self.reserve.admit(Growth {
             puts,
-            deletes: changes.len() - puts,
+            deletes: batch.len() - puts,
         })?;
+        let size = HEADER + batch.bytes() + batch.len() * CHANGE;
         let batch = || {
-            let mut batch = WriteBatch::default();
-            for (key, value) in &changes {
+            let mut written = WriteBatch::with_capacity_bytes(size);
+            for (key, value) in batch.changes() {
                 match value {
-                    Some(value) => batch.put(key, value),
-                    None => batch.delete(key),
+                    Some(value) => written.put(key, value),
+                    None => written.delete(key),
                 }
             }
-            batch
+            written
         };
         Ok(self.writer.write(&self.db, batch)?)
     }

@@ -290,8 +290,8 @@ fn a_view_of_memory_goes_over_few_deleted_keys() {
     let dir = folder();
     let store = open(options(dir.path()));
     fill(&store, 0..5000);
-    let deleted = (0..4999).map(|number| (key(number), None));
-    store.apply(deleted.collect()).unwrap();
+    let deleted = (0..4999).map(key).fold(Batch::new(), Batch::delete);
+    store.apply(deleted).unwrap();
     let view = store.view_of_memory().unwrap().unwrap();
     let cursor = view.cursor(&key(0)..&key(5000), Walk::Up);
     assert_eq!(

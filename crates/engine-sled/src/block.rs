@@ -18,7 +18,7 @@
 //! the blocks around him.
 
 use crate::error::{Attempt, Failure};
-use broker_kv::Pair;
+use broker_kv::{Change, Pair};
 use sled::IVec;
 use std::cmp::Ordering;
 
@@ -27,9 +27,6 @@ const LARGEST: usize = 1024;
 
 /// Lengths of a key and its value.
 const LENGTHS: usize = 8;
-
-/// What is done to a key: a value to put, or nothing to delete it.
-pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// The entries of one key of sled.
 #[derive(Debug, Clone, Default)]
@@ -94,9 +91,9 @@ impl Block {
     }
 
     /// The entries after some changes, which are in ascending order of their keys.
-    pub(crate) fn changed<'a>(&'a self, changes: &'a [Change]) -> Changed<'a> {
+    pub(crate) fn changed<'a>(&'a self, changes: &[Change<'a>]) -> Changed<'a> {
         let end = self.entries.last().map(|entry| self.key_of(*entry));
-        let appended = changes.first().map(|(key, _)| key.as_slice()) > end;
+        let appended = changes.first().map(|(key, _)| *key) > end;
         let mut pairs = Vec::with_capacity(self.len() + changes.len());
         let (mut old, mut new) = (self.entries.iter().peekable(), changes.iter().peekable());
         loop {
@@ -107,7 +104,7 @@ impl Block {
                 (None, None) => return Changed { pairs, appended },
             };
             if order.is_ge()
-                && let Some((key, Some(value))) = new.next()
+                && let Some(&(key, Some(value))) = new.next()
             {
                 pairs.push((key, value));
             }
@@ -189,14 +186,19 @@ fn write(bytes: &mut Vec<u8>, (key, value): Pair<'_>) -> Attempt<()> {
 mod tests {
     use super::*;
 
-    fn change(name: u32, value: Option<usize>) -> Change {
+    type Owned = (Vec<u8>, Option<Vec<u8>>);
+
+    fn change(name: u32, value: Option<usize>) -> Owned {
         let value = value.map(|length| vec![b'v'; length]);
         (format!("{name:06}").into_bytes(), value)
     }
 
     /// Blocks after some changes to one, each read again.
-    fn after(block: &Block, changes: &[Change]) -> Vec<Block> {
-        let blocks = block.changed(changes).blocks().unwrap();
+    fn after(block: &Block, changes: &[Owned]) -> Vec<Block> {
+        let changes = changes
+            .iter()
+            .map(|(key, value)| (key.as_slice(), value.as_deref()));
+        let blocks = block.changed(&Vec::from_iter(changes)).blocks().unwrap();
         let read = blocks.into_iter().map(|(first, bytes)| {
             let block = Block::read(bytes.into()).unwrap();
             assert_eq!(block.get(0).unwrap().0, first);
@@ -205,7 +207,7 @@ mod tests {
         read.collect()
     }
 
-    fn one(changes: &[Change]) -> Block {
+    fn one(changes: &[Owned]) -> Block {
         let mut blocks = after(&Block::default(), changes);
         assert_eq!(blocks.len(), 1);
         blocks.remove(0)

@@ -1,9 +1,11 @@
 //! sled as an [`OrderedStore`].
 
-use crate::block::{Block, Change};
+use crate::block::Block;
 use crate::error::{Attempt, Failure};
 use broker_api::{Durability, Error, ErrorKind, Outcome, Result};
-use broker_kv::{Batch, Cursor, Description, Folder, OrderedStore, Pair, View, Views, Walk};
+use broker_kv::{
+    Batch, Change, Cursor, Description, Folder, OrderedStore, Pair, View, Views, Walk,
+};
 use sled::IVec;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -90,19 +92,18 @@ impl SledStore {
     }
 
     /// What has to be written for changes in ascending order of their keys, and how many blocks that are.
-    fn rewritten(&self, mut changes: &[Change]) -> Attempt<(sled::Batch, usize)> {
+    fn rewritten(&self, mut changes: &[Change<'_>]) -> Attempt<(sled::Batch, usize)> {
         let (mut batch, mut count) = (sled::Batch::default(), 0);
-        while let Some((first, _)) = changes.first() {
-            let found = self.found(..=first.as_slice(), Walk::Down)?;
+        while let Some(&(first, _)) = changes.first() {
+            let found = self.found(..=first, Walk::Down)?;
             let (start, block) = match found {
                 Some(found) => (found.start, found.block),
                 None => Default::default(),
             };
-            let above = (Bound::Excluded(first.as_slice()), Bound::<&[u8]>::Unbounded);
+            let above = (Bound::Excluded(first), Bound::<&[u8]>::Unbounded);
             let next = self.db.range::<&[u8], _>(above).keys().next().transpose()?;
-            let here = changes.partition_point(|(key, _)| {
-                next.as_ref().is_none_or(|next| key.as_slice() < &**next)
-            });
+            let here =
+                changes.partition_point(|(key, _)| next.as_ref().is_none_or(|next| *key < &**next));
             let (here, later) = changes.split_at(here);
             changes = later;
             let blocks = block.changed(here).blocks()?;
@@ -130,8 +131,8 @@ impl OrderedStore for SledStore {
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
-        let mut changes = batch.into_changes();
-        changes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut changes = Vec::from_iter(batch.changes());
+        changes.sort_by_key(|(key, _)| *key);
         // Of a key that is there twice, the later change.
         changes.dedup_by(|(later, value), (key, kept)| {
             let same = later == key;
@@ -164,13 +165,13 @@ impl OrderedStore for SledStore {
             let mut keys = Vec::new();
             let mut cursor = SledCursor::new(self, range.clone(), Walk::Up)?;
             while let Some((key, _)) = cursor.entry().filter(|_| keys.len() < DROP_PAGE) {
-                keys.push((key.to_vec(), None));
+                keys.push(key.to_vec());
                 cursor.step()?;
             }
             if keys.is_empty() {
                 return Ok(());
             }
-            self.apply(Batch::from_iter(keys))?;
+            self.apply(keys.into_iter().fold(Batch::new(), Batch::delete))?;
         }
     }
 

@@ -61,10 +61,10 @@ impl OrderedStore for RedbStore {
     /// Visible at once, and kept by the next `sync`: commits that wait share it.
     fn apply(&self, batch: Batch) -> Result<()> {
         self.write(redb::Durability::None, |rows| {
-            for (key, value) in batch.into_changes() {
+            for (key, value) in batch.changes() {
                 match value {
-                    Some(value) => drop(rows.insert(&*key, &*value)?),
-                    None => drop(rows.remove(&*key)?),
+                    Some(value) => drop(rows.insert(key, value)?),
+                    None => drop(rows.remove(key)?),
                 }
             }
             Ok(())
