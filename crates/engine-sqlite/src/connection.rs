@@ -16,7 +16,8 @@ const CACHED_STATEMENTS: usize = 64;
 /// How often a file that is replaced while it is opened is tried again.
 const ATTEMPTS: usize = 3;
 
-/// Opens a database that exists, and says which file it is; `None` when there is none.
+/// Opens a database that exists, and says which file it is; `None` when there is none. With durability `Memory` it
+/// survives the death of the process all the same, and nothing is synced.
 pub(crate) fn open(
     path: &Path,
     durability: Durability,
@@ -39,7 +40,10 @@ pub(crate) fn open(
 
 fn connect(path: &Path, durability: Durability) -> Attempt<PrivateConnection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = PrivateConnection::open(path, flags)?;
+    let conn = match durability {
+        Durability::Disk | Durability::Process => PrivateConnection::open_to_sync(path, flags)?,
+        Durability::Memory => PrivateConnection::open(path, flags)?,
+    };
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     // Without this, a prepared statement whose parameters could matter to its plan is parsed and planned
     // again each time they change: most of what a seek costs.
@@ -48,7 +52,8 @@ fn connect(path: &Path, durability: Durability) -> Attempt<PrivateConnection> {
     // bring the journal back, and with it the state before the commit.
     let synchronous = match durability {
         Durability::Disk => "EXTRA",
-        Durability::Process | Durability::Memory => "NORMAL",
+        Durability::Process => "NORMAL",
+        Durability::Memory => "OFF",
     };
     conn.execute_batch(&format!(
         "PRAGMA synchronous = {synchronous}; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;"

@@ -60,7 +60,7 @@ impl SqliteEngine {
     fn open_store<K: Layout>(&self, location: &Location) -> Result<Option<SqliteStore<K>>> {
         Ok(SqliteStore::open(
             self.paths(location),
-            self.options.durability,
+            self.options.durability.max(Durability::Process),
             self.options.db_preallocation,
             &self.shares,
         )?)

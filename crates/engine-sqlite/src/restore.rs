@@ -43,7 +43,7 @@ impl SqliteEngine {
     fn open_stage<K: Layout>(&self, location: &Location) -> Result<Option<SqliteStore<K>>> {
         let store = SqliteStore::open(
             self.stage(location),
-            Durability::Process,
+            Durability::Memory,
             false,
             &Shares::of(0),
         )?;

@@ -27,7 +27,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What it does not see:
+//! A [`PrivateConnection`] that syncs may also write its rollback journal in large pieces; `journal.rs` says why that is
+//! safe.
+//!
+//! What [`without_waiting`] does not see:
 //!
 //! * A page that is not in memory is refused, and the system begins to read it ahead for whoever comes next. Handing
 //!   that to a device whose queue is full may take a moment.
@@ -38,9 +41,10 @@
 #![allow(
     unsafe_code,
     reason = "SQLite calls C functions and takes C functions in their place; no safe interface to this exists. \
-              The unsafe blocks are in two modules, forward what SQLite passed or hand out, and keep no pointer."
+              The unsafe blocks are in three modules, and forward what SQLite passed or hand out."
 )]
 
+mod journal;
 mod private;
 mod syscalls;
 mod thread;

@@ -1,7 +1,8 @@
 //! [`PrivateConnection`]: what its file says of changes, without a transaction.
 
-use crate::prepare;
+use crate::{journal, prepare};
 use rusqlite::{Connection, OpenFlags, ffi};
+use std::ffi::CStr;
 use std::ops::Deref;
 use std::path::Path;
 use std::ptr;
@@ -29,12 +30,31 @@ impl PrivateConnection {
     /// # Errors
     /// When SQLite does not open it, or the path is a URI, which may ask for a shared cache.
     pub fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Self> {
+        Self::open_in(None, path, flags)
+    }
+
+    /// The same, and writes its rollback journal in large pieces, the last of them when SQLite syncs it, which it does
+    /// before it changes the database.
+    ///
+    /// With `PRAGMA synchronous = OFF` the database would change before its journal is there, so that a process which
+    /// dies leaves a damaged file: connections that do not sync are to be opened with [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub fn open_to_sync(path: &Path, flags: OpenFlags) -> rusqlite::Result<Self> {
+        Self::open_in(journal::vfs(), path, flags)
+    }
+
+    fn open_in(vfs: Option<&CStr>, path: &Path, flags: OpenFlags) -> rusqlite::Result<Self> {
         if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
             return Err(rusqlite::Error::InvalidPath(path.to_owned()));
         }
         let shared = OpenFlags::SQLITE_OPEN_SHARED_CACHE | OpenFlags::SQLITE_OPEN_URI;
         let private = (flags - shared) | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-        let mut conn = Connection::open_with_flags(path, private)?;
+        let mut conn = match vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, private, vfs)?,
+            None => Connection::open_with_flags(path, private)?,
+        };
         prepare(&mut conn)?;
         Ok(Self(conn))
     }
