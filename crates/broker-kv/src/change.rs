@@ -6,10 +6,14 @@ use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::ops::Range;
 
+/// Changes are few beside so many times more that are in order.
+const FEW: usize = 16;
+
 /// Keys that were put (with their value) or deleted.
 ///
-/// Changes are written one after the other, and brought into the order of their keys when somebody asks for it: a
-/// merge of many rows asks once, at its commit.
+/// Changes are written one after the other, and brought into the order of their keys when somebody asks for it. A
+/// merge of many rows asks about once for all of them, at its commit; of many small merges in one transaction each asks,
+/// and has its few changes put between those that are in order already.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
     batch: Batch,
@@ -56,9 +60,19 @@ impl Overlay {
         self.order.get_or_init(|| {
             let key = |number: &usize| self.batch.change(*number).0;
             let mut order = self.before.clone();
+            let new = self.looked_at..self.batch.len();
+            if new.len() * FEW < order.len() {
+                for number in new {
+                    match order.binary_search_by(|other| key(other).cmp(key(&number))) {
+                        Ok(place) => order[place] = number,
+                        Err(place) => order.insert(place, number),
+                    }
+                }
+                return order;
+            }
             // The row log ascends while names come in between: two rows in order are put into one more quickly.
             let mut below = Vec::new();
-            for number in self.looked_at..self.batch.len() {
+            for number in new {
                 match order.last().is_none_or(|last| key(last) < key(&number)) {
                     true => order.push(number),
                     false => below.push(number),
@@ -247,6 +261,7 @@ mod tests {
     use crate::memory::MemoryOrdered;
     use crate::ordered::OrderedStore;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn collect(mut cursor: Merged<'_>, seek: Option<&[u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -262,6 +277,29 @@ mod tests {
     }
 
     proptest! {
+        /// A failure would mean that a merge decides by what an earlier one in its transaction replaced, or that a
+        /// batch names a key twice.
+        #[test]
+        fn of_each_key_the_last_change_counts_whenever_somebody_asks(
+            changes in proptest::collection::vec((any::<u8>(), any::<Option<u8>>(), any::<bool>()), 0..500),
+        ) {
+            let (mut overlay, mut last) = (Overlay::default(), BTreeMap::new());
+            for (key, change, asks) in changes {
+                last.insert(vec![key], change.map(|value| vec![value]));
+                match change {
+                    Some(value) => overlay.put(&[key], &[value]),
+                    None => overlay.delete(&[key]),
+                }
+                let others = asks.then(|| [key.wrapping_sub(1), key, key.wrapping_add(1)]);
+                for key in others.into_iter().flatten() {
+                    let known = last.get(&[key][..]).map(Option::as_deref);
+                    prop_assert_eq!(overlay.get(&[key]), known);
+                }
+            }
+            let last: Batch = last.into_iter().collect();
+            prop_assert_eq!(overlay.into_batch(), last);
+        }
+
         /// A failure would mean that a transaction does not see what it has written itself.
         #[test]
         fn a_merged_cursor_shows_what_a_map_with_the_changes_holds(

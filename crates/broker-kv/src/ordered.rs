@@ -277,6 +277,15 @@ impl Batch {
     }
 }
 
+/// Batches are the same that make the same changes in the same order.
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        self.changes().eq(other.changes())
+    }
+}
+
+impl Eq for Batch {}
+
 impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(K, Option<V>)> for Batch {
     fn from_iter<I: IntoIterator<Item = (K, Option<V>)>>(changes: I) -> Self {
         let mut batch = Self::new();

@@ -407,5 +407,18 @@ async fn what_memory_holds_is_read_while_all_workers_are_busy() {
     assert_eq!(soon(broker.get_info()).await.unwrap().object_count(), 1);
     let page = ListObjects::new(ListingQuery::new(10));
     assert_eq!(soon(broker.object_page(&page)).await.unwrap().len(), 1);
+    let skipped = || bench.script.skipped_commits.load(Ordering::Relaxed);
+    assert!(!skipped());
+    // What is buffered matters to the store, and does not to this caller.
+    let skipping = bench.broker("c", &BrokerOptions::default().skipping_commits());
+    for read in [true, false] {
+        match read {
+            true => drop(soon(skipping.get_info()).await.unwrap()),
+            false => drop(soon(skipping.object_page(&page)).await.unwrap()),
+        }
+        assert!(skipped());
+        soon(broker.get_info()).await.unwrap();
+        assert!(!skipped());
+    }
     let_go.send(()).unwrap();
 }

@@ -16,8 +16,8 @@ const CACHED_STATEMENTS: usize = 64;
 /// How often a file that is replaced while it is opened is tried again.
 const ATTEMPTS: usize = 3;
 
-/// Opens a database that exists, and says which file it is; `None` when there is none. With durability `Memory` it
-/// survives the death of the process all the same, and nothing is synced.
+/// Opens a database that exists, and says which file it is; `None` when there is none. With durability `Memory`
+/// what is committed survives the death of the process all the same, and nothing is synced.
 pub(crate) fn open(
     path: &Path,
     durability: Durability,

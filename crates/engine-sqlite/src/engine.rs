@@ -198,3 +198,45 @@ impl SyncEngine for SqliteEngine {
         Some(self)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use broker_api::{HashPath, PolicyIndex, Timestamp};
+
+    /// A failure would mean that a loss of power spoils a file, or, as journals are held back until a sync, that the
+    /// death of the process does.
+    #[test]
+    fn stores_that_are_served_are_always_synced() {
+        let levels = [
+            (Durability::Memory, 1),
+            (Durability::Process, 1),
+            (Durability::Disk, 3),
+        ];
+        for (durability, level) in levels {
+            let dir = tempfile::tempdir().unwrap();
+            let mut options = SqliteOptions::new(dir.path()).with_mount_check(false);
+            options.durability = durability;
+            let engine = SqliteEngine::new(options);
+            let hash = HashPath::new("", "endcap").container("a", "c");
+            let location = Location::new(StoreKind::Container, "sda1", "7", hash).unwrap();
+            let new = NewContainer {
+                account: "a".into(),
+                container: "c".into(),
+                put_timestamp: Timestamp::from_seconds(1).into(),
+                policy_index: PolicyIndex(0),
+                created_at: Timestamp::from_seconds(1),
+                id: "id-sda1".into(),
+            };
+            let made = engine.create_container(&location, &new, &BrokerOptions::default());
+            assert_eq!(made.unwrap(), Initialized::Created);
+            let store = engine.open_container(&location).unwrap().unwrap();
+            let conn = store.conn().unwrap();
+            let found: i64 = conn
+                .query_row("PRAGMA synchronous", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(found, level, "{durability:?}");
+        }
+    }
+}

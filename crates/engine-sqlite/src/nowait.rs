@@ -1,8 +1,9 @@
 //! Reads that are answered at once, on the caller's thread, or not at all.
 //!
 //! ```text
-//! begin_without_waiting ─► the store is the one that is open, nothing is buffered ─► BEGIN ┐
-//! facts, scan, commit                                                                      ├─ each a `step`
+//! begin_without_waiting ─► the store is the one that is open, nothing is buffered
+//!                          that the caller wants to see ─► BEGIN ┐
+//! facts, scan, commit                                            ├─ each a `step`
 //! ```
 //!
 //! Facts are kept with what the file says of changes. While it says the same, the next read begins without a

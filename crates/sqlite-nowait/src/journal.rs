@@ -69,8 +69,11 @@ fn register() -> Option<Unix> {
             _ => ptr::null_mut(),
         }
     };
-    // SAFETY: SQLite keeps it as long as the process lives.
-    let mut vfs = *unsafe { unix.as_ref() }?;
+    if unix.is_null() {
+        return None;
+    }
+    // SAFETY: SQLite keeps it as long as the process lives, and changes only its link to the next one, which is not used.
+    let mut vfs = unsafe { ptr::read(unix) };
     vfs.zName = NAME.as_ptr();
     vfs.pNext = ptr::null_mut();
     vfs.szOsFile += size_of::<Journal>() as c_int;
@@ -113,7 +116,7 @@ unsafe extern "C" fn open(
 ) -> c_int {
     let unix = UNIX.get().and_then(Option::as_ref);
     // SAFETY: the VFS lives as long as the process.
-    let Some((vfs, unix_open)) = unix.and_then(|unix| Some((unix.0, unsafe { &*unix.0 }.xOpen?)))
+    let Some((vfs, unix_open)) = unix.and_then(|unix| Some((unix.0, unsafe { (*unix.0).xOpen }?)))
     else {
         return ffi::SQLITE_CANTOPEN;
     };
@@ -371,6 +374,8 @@ mod tests {
     use rusqlite::{Connection, OpenFlags};
     use std::ffi::CString;
     use std::path::{Path, PathBuf};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     const ROWS: i64 = 2000;
 
@@ -489,6 +494,83 @@ mod tests {
         }
     }
 
+    static FULL: AtomicBool = AtomicBool::new(false);
+    static WRITTEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+    unsafe extern "C" fn write_unless_full(
+        _: *mut sqlite3_file,
+        bytes: *const c_void,
+        length: c_int,
+        _: sqlite3_int64,
+    ) -> c_int {
+        if FULL.load(Ordering::Relaxed) {
+            return ffi::SQLITE_FULL;
+        }
+        // SAFETY: so many bytes are passed.
+        let bytes = unsafe { std::slice::from_raw_parts(bytes.cast(), length as usize) };
+        WRITTEN.lock().unwrap().extend_from_slice(bytes);
+        ffi::SQLITE_OK
+    }
+
+    unsafe extern "C" fn empty(_: *mut sqlite3_file, size: *mut sqlite3_int64) -> c_int {
+        // SAFETY: the number is there.
+        unsafe { *size = 0 };
+        ffi::SQLITE_OK
+    }
+
+    unsafe extern "C" fn done(_: *mut sqlite3_file) -> c_int {
+        ffi::SQLITE_OK
+    }
+
+    unsafe extern "C" fn synced(_: *mut sqlite3_file, _: c_int) -> c_int {
+        ffi::SQLITE_OK
+    }
+
+    /// A failure would mean that a transaction cannot be rolled back on a full device, or that a part of the journal
+    /// is missing once there is room.
+    #[test]
+    fn what_cannot_be_written_stays_held_back() {
+        static ON_A_FULL_DEVICE: sqlite3_io_methods = sqlite3_io_methods {
+            xWrite: Some(write_unless_full),
+            xFileSize: Some(empty),
+            xSync: Some(synced),
+            xClose: Some(done),
+            ..METHODS
+        };
+        #[repr(C)]
+        struct Both {
+            journal: Journal,
+            real: sqlite3_file,
+        }
+        let mut both = Both {
+            journal: Journal {
+                base: sqlite3_file {
+                    pMethods: &raw const METHODS,
+                },
+                held: Box::into_raw(Box::default()),
+            },
+            real: sqlite3_file {
+                pMethods: &raw const ON_A_FULL_DEVICE,
+            },
+        };
+        let file = (&raw mut both).cast::<sqlite3_file>();
+        // SAFETY: the file lies behind its journal, both are open, and buffers are as long as is said.
+        unsafe {
+            assert_eq!(write(file, b"abc".as_ptr().cast(), 3, 0), ffi::SQLITE_OK);
+            FULL.store(true, Ordering::Relaxed);
+            assert_eq!(write(file, b"X".as_ptr().cast(), 1, 1), ffi::SQLITE_FULL);
+            assert_eq!(sync(file, ffi::SQLITE_SYNC_NORMAL), ffi::SQLITE_FULL);
+            let (mut seen, mut size) = ([0_u8; 3], 0);
+            assert_eq!(read(file, seen.as_mut_ptr().cast(), 3, 0), ffi::SQLITE_OK);
+            assert_eq!(file_size(file, &raw mut size), ffi::SQLITE_OK);
+            assert_eq!((&seen, size), (b"abc", 3));
+            FULL.store(false, Ordering::Relaxed);
+            assert_eq!(sync(file, ffi::SQLITE_SYNC_NORMAL), ffi::SQLITE_OK);
+            assert_eq!(close(file), ffi::SQLITE_OK);
+        }
+        assert_eq!(WRITTEN.lock().unwrap().as_slice(), b"abc");
+    }
+
     #[test]
     fn what_is_held_back_is_read_and_cut() {
         let mut held = Held {
@@ -515,7 +597,7 @@ mod tests {
             conn.execute_batch(&format!("PRAGMA cache_size = {pages}; BEGIN"))
                 .unwrap();
             conn.execute(CHANGE, []).unwrap();
-            // A savepoint that is left has SQLite write over a part of the journal.
+            // A savepoint that is rolled back reads the journal while a part of it is held back.
             conn.execute_batch("SAVEPOINT s; DELETE FROM t WHERE x % 2 = 0; ROLLBACK TO s")
                 .unwrap();
             assert_eq!(count(&conn, "after"), ROWS / 3);

@@ -37,7 +37,7 @@
 //! * Looking up names (`stat`, `access`) is let through: the directory of an open database is in memory.
 //! * Locks of POSIX are asked for, never waited for, and let through. A network file system may wait for them.
 //! * Pages that are mapped (`PRAGMA mmap_size`) are read without a system call. SQLite maps none unless told to.
-//! * Only the VFS `unix`, and only while it is the default.
+//! * Only the VFS `unix`, and only while it is the default. Connections that hold their journal back use its files.
 #![allow(
     unsafe_code,
     reason = "SQLite calls C functions and takes C functions in their place; no safe interface to this exists. \

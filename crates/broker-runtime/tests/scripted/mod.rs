@@ -36,6 +36,8 @@ pub(crate) struct Script {
     /// They find only the first row in memory.
     pub(crate) one_row_in_memory: AtomicBool,
     pub(crate) reads_of_memory: AtomicUsize,
+    /// Whether the last of them was to leave buffered records alone.
+    pub(crate) skipped_commits: AtomicBool,
     pub(crate) writes_begun: AtomicUsize,
     pub(crate) write_timeout: Mutex<Option<Duration>>,
     /// Writes go to a buffer that should be merged.
@@ -114,7 +116,9 @@ impl Store for Container {
         self.store.begin(access, options)
     }
 
-    fn begin_without_waiting(&mut self, _: &BrokerOptions) -> bool {
+    fn begin_without_waiting(&mut self, options: &BrokerOptions) -> bool {
+        let skipped = &self.script.skipped_commits;
+        skipped.store(options.skip_commits, Ordering::Relaxed);
         self.in_memory = self.script.reads_memory.load(Ordering::Relaxed)
             && self
                 .store
