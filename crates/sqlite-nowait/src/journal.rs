@@ -62,13 +62,8 @@ pub(crate) fn vfs() -> Option<&'static CStr> {
 }
 
 fn register() -> Option<Unix> {
-    // SAFETY: SQLite is initialised by the first, and the name is a C string.
-    let unix = unsafe {
-        match ffi::sqlite3_initialize() {
-            ffi::SQLITE_OK => ffi::sqlite3_vfs_find(c"unix".as_ptr()),
-            _ => ptr::null_mut(),
-        }
-    };
+    // SAFETY: the name is a C string. SQLite makes itself ready for the call when it is not.
+    let unix = unsafe { ffi::sqlite3_vfs_find(c"unix".as_ptr()) };
     if unix.is_null() {
         return None;
     }
