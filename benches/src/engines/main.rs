@@ -24,6 +24,7 @@ use clap::{Parser, Subcommand};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 /// Measures engines on a folder of this machine.
 #[derive(Debug, Parser)]
@@ -90,14 +91,19 @@ enum Question {
     },
 }
 
+/// Databases that are still being closed at the end are waited for so long.
+const LAST_WORKERS: Duration = Duration::from_secs(10);
+
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let code = match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("engine-bench: {failure}");
             ExitCode::FAILURE
         }
-    }
+    };
+    broker_runtime::pool::wait_for_workers(LAST_WORKERS);
+    code
 }
 
 fn run(args: &Args) -> Result<(), Failure> {

@@ -19,6 +19,7 @@ impl<K: Layout> SqliteStore<K> {
     /// Looks at the schema again after it was changed, and so at who counts rows.
     pub(crate) fn reread_schema(&mut self) -> Attempt<()> {
         self.schema = Schema::detect(self.conn()?, K::KIND)?;
+        self.forget_kept_rows();
         self.fire_triggers(!self.schema.counts_here)
     }
 

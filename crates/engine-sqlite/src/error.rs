@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     },
     #[error("missing row in {0} table")]
     MissingStat(&'static str),
+    #[error("the index of names leads to a row that the table lacks")]
+    MissingRow,
     #[error("sharded containers are not served by this version")]
     Sharded,
     #[error("the file holds no {0} database")]
@@ -96,7 +98,7 @@ impl From<Failure> for Error {
                 Error::new(ErrorKind::Busy, message).with_outcome(NotApplied)
             }
             Failure::BadValue { .. } => Error::new(ErrorKind::InvalidInput, message),
-            Failure::MissingStat(_) => {
+            Failure::MissingStat(_) | Failure::MissingRow => {
                 Error::new(ErrorKind::Corrupt, message).with_outcome(NotApplied)
             }
             Failure::Sharded | Failure::Foreign(_) => Error::new(ErrorKind::Unsupported, message),

@@ -26,6 +26,7 @@ mod counting;
 mod create;
 mod engine;
 mod error;
+mod kept;
 mod listing;
 mod lock;
 mod migrate;

@@ -1,13 +1,18 @@
 //! Scans in name order over the index on (deleted, name).
 //!
+//! What a row holds beside its name lies in the table, each on another page when names came in no order. Rows that a
+//! large store has shown lately are kept, and when a listing's first one is among them, only the index is walked; see
+//! `kept`.
+//!
 //! A seek runs the prepared statement again from its bound, unless the bound is only a few rows away, or the row that
 //! it would come to is known; see `sought`.
 //! Files that lack the index are sorted once and stepped through instead. Live rows and tombstones
 //! together are two index scans that SQLite merges.
 
-use crate::error::Attempt;
+use crate::error::{Attempt, Failure};
+use crate::kept::KeptRows;
 use crate::sought::Seeks;
-use crate::value::Reader;
+use crate::value::{Kept, Reader};
 use broker_api::listing::{NameRange, Step};
 use rusqlite::{CachedStatement, Connection};
 use std::mem::discriminant;
@@ -42,21 +47,40 @@ enum Ended {
     BySeek(Bound<String>),
 }
 
+/// Where the columns of a row come from.
+enum Source<'a> {
+    /// The statement has them all. Rows that are shown are kept.
+    Table(Option<&'a mut KeptRows>),
+    /// The statement has number and name; the columns are among those that are kept, or are asked for one by one.
+    Kept(&'a mut KeptRows, CachedStatement<'a>),
+}
+
 /// Shows rows in name order to `visit`.
 pub(crate) fn scan(
     conn: &Connection,
     scan: &Scan<'_>,
     range: &NameRange,
     seeks: Seeks<'_>,
+    kept: Option<&mut KeptRows>,
     visit: &mut Visit<'_>,
 ) -> Attempt<()> {
     let mut range = range.clone();
-    let mut statement = conn.prepare_cached(&scan.sql(&range))?;
-    let mut seeks = Some(seeks).filter(|_| scan.may_keep(&range));
+    let mut source = scan.source(conn, &range, kept)?;
+    let mut statement = conn.prepare_cached(&scan.sql(&range, source.is_kept()))?;
+    let mut seeks = Some(seeks).filter(|_| scan.may_land(&range));
     let mut sought = None;
     loop {
-        scan.bind(&mut statement, &range)?;
-        let bound = match run(&mut statement, scan, &range, sought, &mut seeks, visit)? {
+        scan.bind(&mut statement, &range, source.is_kept())?;
+        let ended = run(
+            &mut statement,
+            &mut source,
+            scan,
+            &range,
+            sought,
+            &mut seeks,
+            visit,
+        )?;
+        let bound = match ended {
             Ended::AtTheEnd => return Ok(()),
             Ended::BySeek(bound) => bound,
         };
@@ -75,7 +99,7 @@ pub(crate) fn scan(
         let alike = discriminant(moved) == discriminant(&bound);
         *moved = bound;
         if !alike {
-            statement = conn.prepare_cached(&scan.sql(&range))?;
+            statement = conn.prepare_cached(&scan.sql(&range, source.is_kept()))?;
         }
     }
 }
@@ -89,13 +113,16 @@ fn land(
     visit: &mut Visit<'_>,
 ) -> Attempt<Option<Bound<String>>> {
     while let Some(landing) = seeks.find(&bound)? {
-        let row = Reader::kept(landing.value(), scan.table)?;
-        let name = row.text(1, "name")?;
-        if !is_within(&name, &range.upper, true) {
+        let (number, kept) = landing.value();
+        let row = Reader::kept(*number, Kept::new(kept), scan.table);
+        let Ok(name) = std::str::from_utf8(landing.key()) else {
+            break;
+        };
+        if !is_within(name, &range.upper, true) {
             return Ok(None);
         }
-        match visit(&name, &row)? {
-            Step::Next => return Ok(Some(Bound::Excluded(name.into_owned()))),
+        match visit(name, &row)? {
+            Step::Next => return Ok(Some(Bound::Excluded(name.to_owned()))),
             Step::Seek(next) => bound = next,
             Step::Stop => return Ok(None),
         }
@@ -107,6 +134,7 @@ fn land(
 /// runs again.
 fn run(
     statement: &mut CachedStatement<'_>,
+    source: &mut Source<'_>,
     scan: &Scan<'_>,
     range: &NameRange,
     mut sought: Option<Bound<String>>,
@@ -140,19 +168,23 @@ fn run(
             from.clone_from(&bound);
             sought = Some(bound);
         }
-        if let (Some(bound), Some(seeks)) = (sought.take(), &mut *seeks) {
-            seeks.learn(&bound, &name, &row);
-        }
-        match visit(&name, &row)? {
-            Step::Next => {}
-            Step::Seek(bound) => {
+        let step = source.with_columns(&row, scan, &mut |row| {
+            if let (Some(bound), Some(seeks)) = (sought.take(), &mut *seeks) {
+                seeks.learn(&bound, &name, row);
+            }
+            visit(&name, row)
+        })?;
+        match step {
+            // A row of another policy.
+            None | Some(Step::Next) => {}
+            Some(Step::Seek(bound)) => {
                 if seeks.as_mut().is_some_and(|seeks| seeks.knows(&bound)) {
                     return Ok(Ended::BySeek(bound));
                 }
                 seeking = Some(bound);
                 passed = 0;
             }
-            Step::Stop => return Ok(Ended::AtTheEnd),
+            Some(Step::Stop) => return Ok(Ended::AtTheEnd),
         }
     }
     Ok(Ended::AtTheEnd)
@@ -169,14 +201,105 @@ pub(crate) fn is_within(name: &str, bound: &Bound<String>, reverse: bool) -> boo
     }
 }
 
+impl Source<'_> {
+    /// Whether the statement has number and name alone.
+    fn is_kept(&self) -> bool {
+        matches!(self, Self::Kept(..))
+    }
+
+    /// Shows a row of the statement with all its columns to `show`; `None` when it is of another policy than the scan's.
+    fn with_columns(
+        &mut self,
+        row: &Reader<'_>,
+        scan: &Scan<'_>,
+        show: &mut dyn FnMut(&Reader<'_>) -> Attempt<Step>,
+    ) -> Attempt<Option<Step>> {
+        let number = row.number();
+        let (kept, single) = match self {
+            Self::Table(kept) => {
+                if let Some(kept) = kept {
+                    kept.insert(row);
+                }
+                return show(row).map(Some);
+            }
+            Self::Kept(kept, single) => (kept, single),
+        };
+        if let Some(columns) = kept.find(number) {
+            return show(&Reader::kept(number, columns, scan.table)).map(Some);
+        }
+        single.raw_bind_parameter(4, number)?;
+        if let Some(policy) = scan.policy {
+            single.raw_bind_parameter(3, policy)?;
+        }
+        let mut rows = single.raw_query();
+        let row = rows.next()?.ok_or(Failure::MissingRow)?;
+        if !row.get::<_, bool>(1)? {
+            return Ok(None);
+        }
+        let row = Reader::numbered(row, scan.table)?;
+        kept.insert(&row);
+        show(&row).map(Some)
+    }
+}
+
+/// What every scan's columns begin with.
+const NUMBER_AND_NAME: &str = "ROWID, name";
+
 impl Scan<'_> {
     /// Whether what is sought is kept: first rows among all that are live, going up.
-    fn may_keep(&self, range: &NameRange) -> bool {
-        self.indexed && self.deleted == [0] && self.since_row.is_none() && !range.reverse
+    fn may_land(&self, range: &NameRange) -> bool {
+        self.may_keep() && !range.reverse
+    }
+
+    /// Whether rows are kept: those of listings.
+    pub(crate) fn may_keep(&self) -> bool {
+        self.indexed && self.deleted == [0] && self.since_row.is_none()
+    }
+
+    /// Whether a scan asks the table for its rows or those that are kept.
+    fn source<'a>(
+        &self,
+        conn: &'a Connection,
+        range: &NameRange,
+        kept: Option<&'a mut KeptRows>,
+    ) -> Attempt<Source<'a>> {
+        let Some(kept) = kept else {
+            return Ok(Source::Table(None));
+        };
+        let mut names = conn.prepare_cached(&self.sql(range, true))?;
+        self.bind(&mut names, range, true)?;
+        let first = names
+            .raw_query()
+            .next()?
+            .map(|row| row.get(0))
+            .transpose()?;
+        Ok(match first {
+            Some(first) if kept.find(first).is_some() => {
+                Source::Kept(kept, conn.prepare_cached(&self.sql_of_one())?)
+            }
+            Some(first) if kept.begins_again(first) => Source::Table(Some(kept)),
+            _ => Source::Table(None),
+        })
+    }
+
+    /// Asks for the columns of one row, with whether it is of the policy in place of its name.
+    fn sql_of_one(&self) -> String {
+        let Scan { columns, table, .. } = self;
+        let columns = columns.strip_prefix(NUMBER_AND_NAME).unwrap_or(columns);
+        let is_shown = match self.policy {
+            Some(_) => "storage_policy_index = ?3",
+            None => "1",
+        };
+        format!("SELECT ROWID, {is_shown}{columns} FROM {table} WHERE ROWID = ?4")
     }
 
     /// ?1 and ?2 are the bounds, ?3 the policy, ?4 the row number.
-    fn sql(&self, range: &NameRange) -> String {
+    fn sql(&self, range: &NameRange, names_only: bool) -> String {
+        let columns = match names_only {
+            // All of it stands in the index.
+            true => NUMBER_AND_NAME,
+            false => self.columns,
+        };
         let mut conditions = String::new();
         conditions.push_str(match range.lower {
             Bound::Unbounded => "",
@@ -188,7 +311,7 @@ impl Scan<'_> {
             Bound::Included(_) => " AND name <= ?2",
             Bound::Excluded(_) => " AND name < ?2",
         });
-        if self.policy.is_some() {
+        if self.policy.is_some() && !names_only {
             conditions.push_str(" AND storage_policy_index = ?3");
         }
         if self.since_row.is_some() {
@@ -196,7 +319,7 @@ impl Scan<'_> {
             conditions.push_str(" AND +ROWID > ?4");
         }
         let arm = |deleted: &i64| {
-            let Scan { columns, table, .. } = self;
+            let table = self.table;
             format!("SELECT {columns} FROM {table} WHERE deleted = {deleted}{conditions}")
         };
         let arms: Vec<_> = self.deleted.iter().map(arm).collect();
@@ -205,13 +328,18 @@ impl Scan<'_> {
         format!("{} ORDER BY 2 {order}", arms.join(" UNION ALL "))
     }
 
-    fn bind(&self, statement: &mut CachedStatement<'_>, range: &NameRange) -> Attempt<()> {
+    fn bind(
+        &self,
+        statement: &mut CachedStatement<'_>,
+        range: &NameRange,
+        names_only: bool,
+    ) -> Attempt<()> {
         for (index, bound) in [(1, &range.lower), (2, &range.upper)] {
             if let Bound::Included(text) | Bound::Excluded(text) = bound {
                 statement.raw_bind_parameter(index, text)?;
             }
         }
-        if let Some(policy) = self.policy {
+        if let Some(policy) = self.policy.filter(|_| !names_only) {
             statement.raw_bind_parameter(3, policy)?;
         }
         if let Some(since_row) = self.since_row {

@@ -18,7 +18,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "page_cache_mb",
         default: "128",
         values: "a whole number from 0 to 1048576",
-        meaning: "memory for pages of large stores beyond the 2 MiB of every open file, in MiB; by 16",
+        meaning: "memory for pages and rows of large stores beyond the 2 MiB of every open file, in MiB",
     },
 ];
 
@@ -35,8 +35,9 @@ pub struct SqliteOptions {
     /// What an acknowledged write survives: [`Durability::Process`] (as Swift, the default) or
     /// [`Durability::Disk`].
     pub durability: Durability,
-    /// Memory for pages of large stores, beyond the 2 MiB that every open file may have, in MiB; 128 by default. It is
-    /// given away in shares of 16 MiB to files of which two transactions read more than 512 pages, until they are closed.
+    /// Memory for large stores, beyond the 2 MiB of pages that every open file may have, in MiB; 128 by default. It is
+    /// given away until files are closed: 12 MiB for pages when two transactions have read more than 512 of them, 4 MiB for
+    /// rows when two listings have shown 1,000 and more.
     pub page_cache_mb: u64,
 }
 

@@ -342,6 +342,8 @@ pub(crate) struct Schema {
     pub(crate) container_info: bool,
     /// Shard ranges.
     pub(crate) shard_range: bool,
+    /// What is committed under a row's number stays so until the row is removed, and no other row has that number later.
+    pub(crate) rows_stay: bool,
     /// Whether nobody but Swift's own triggers counts rows, so that we can count them instead.
     pub(crate) counts_here: bool,
 }
@@ -394,11 +396,20 @@ impl Schema {
                 && stat_columns.contains("x_container_sync_point2"),
             container_info: names.contains("container_info"),
             shard_range: names.contains("shard_range"),
+            rows_stay: names.contains(&format!("{rows}_update")) && gives_numbers_once(conn, rows)?,
             counts_here: false,
         };
         schema.counts_here = schema.is_complete(kind) && has_own_triggers(conn, kind)?;
         Ok(schema)
     }
+}
+
+/// Whether SQLite never gives the number of a row that was removed to another one.
+fn gives_numbers_once(conn: &Connection, rows: &str) -> Attempt<bool> {
+    let sql = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?";
+    let mut made = conn.prepare_cached(sql)?;
+    let made: String = made.query_row([rows], |row| row.get(0))?;
+    Ok(made.to_ascii_uppercase().contains("AUTOINCREMENT"))
 }
 
 /// Whether rows have the triggers of Swift 2.38, and no others.

@@ -10,7 +10,6 @@
 use crate::error::{Attempt, Failure};
 use crate::value::Reader;
 use broker_runtime::landings::{Landing, Landings, Room};
-use rusqlite::types::Value;
 use sqlite_nowait::FileState;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -18,15 +17,18 @@ use std::sync::Arc;
 /// A listing that must not wait goes on over so many landings, half a millisecond, and no further.
 const LANDINGS_WITHOUT_WAITING: usize = 500;
 
-/// A row that a seek came to: its columns from the first on.
-pub(crate) type Row = Landing<Vec<Value>>;
+/// A row's number, and its columns as they are [kept](Reader::keep).
+type Columns = (i64, Box<[u8]>);
+
+/// A row that a seek came to.
+pub(crate) type Row = Landing<Columns>;
 
 /// The seeks of one connection among live rows.
 #[derive(Debug)]
 pub(crate) struct Sought {
     /// The file and the policy of which the rows are; `None` when it cannot be said.
     of: Option<(FileState, Option<i64>)>,
-    landings: Landings<Vec<Value>>,
+    landings: Landings<Columns>,
 }
 
 impl Sought {
@@ -64,7 +66,7 @@ impl<'a> Seeks<'a> {
         }
     }
 
-    fn landings(&mut self) -> Option<&mut Landings<Vec<Value>>> {
+    fn landings(&mut self) -> Option<&mut Landings<Columns>> {
         if self.usable.is_none() {
             let now = (self.state)().map(|state| (state, self.policy));
             if now.is_some() && self.sought.of != now {
@@ -101,26 +103,19 @@ impl<'a> Seeks<'a> {
         }
     }
 
-    /// Remembers the first row within a lower bound, unless it holds what cannot be kept.
+    /// Remembers the first row within a lower bound.
     pub(crate) fn learn(&mut self, bound: &Bound<String>, name: &str, row: &Reader<'_>) {
         if let Bound::Included(from) = bound
             && let Some(landings) = self.landings()
-            && let Some(values) = row.keep()
         {
-            let size = values.iter().map(size).sum();
-            let landing = Landing::new(name.as_bytes().to_vec(), values, size, 0);
-            landings.insert(from.as_bytes().to_vec(), landing);
+            let mut kept = Vec::new();
+            if row.keep(&mut kept).is_ok() {
+                let (size, value) = (kept.len(), (row.number(), kept.into()));
+                let landing = Landing::new(name.as_bytes().to_vec(), value, size, 0);
+                landings.insert(from.as_bytes().to_vec(), landing);
+            }
         }
     }
-}
-
-fn size(value: &Value) -> usize {
-    let text = match value {
-        Value::Text(text) => text.len(),
-        Value::Blob(bytes) => bytes.len(),
-        Value::Null | Value::Integer(_) | Value::Real(_) => 0,
-    };
-    size_of::<Value>() + text
 }
 
 #[cfg(test)]
@@ -154,7 +149,7 @@ mod tests {
             });
             Ok(step)
         };
-        scan(conn, &rows, &range, seeks, &mut visit).unwrap();
+        scan(conn, &rows, &range, seeks, None, &mut visit).unwrap();
         names
     }
 

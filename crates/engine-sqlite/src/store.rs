@@ -1,8 +1,9 @@
 //! An open store: transactions, buffered records, and what accounts and containers share.
 
-use crate::cache::{MANY_READS, SHARED_KIB, Share, Shares};
+use crate::cache::{MANY_READS, MANY_ROWS, PAGES_KIB, ROWS_KIB, Share, Shares};
 use crate::connection;
 use crate::error::{Attempt, Failure};
+use crate::kept::KeptRows;
 use crate::listing::{self, Scan};
 use crate::lock::{EAGERLY, POLL};
 use crate::nowait::{self, Known};
@@ -14,6 +15,7 @@ use crate::preallocate::Preallocation;
 use crate::records::NoRecord;
 use crate::schema::{self, Schema};
 use crate::sought::{Seeks, Sought};
+use crate::value::Reader;
 use broker_api::listing::NameRange;
 use broker_api::{
     BrokerOptions, Direction, Durability, Error, ErrorKind, Facts, Outcome, Result, RowId, Rows,
@@ -22,7 +24,7 @@ use broker_api::{
 use broker_runtime::sync::{Access, Buffered, StatChange, Store};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use sqlite_nowait::{FileState, PrivateConnection};
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
@@ -112,6 +114,10 @@ pub struct SqliteStore<K: Layout> {
     share: Option<Share>,
     /// Whether a transaction has read more than fits into the usual memory.
     read_many: bool,
+    /// What listings showed lately, of a store with many rows.
+    kept: OnceCell<(RefCell<KeptRows>, Share)>,
+    /// Whether a listing has shown many rows.
+    listed_many: Cell<bool>,
     /// What this thread had read when the transaction began.
     reads_before: u64,
     settled: Option<Settled>,
@@ -177,6 +183,8 @@ impl<K: Layout> SqliteStore<K> {
             shares: Arc::clone(shares),
             share: None,
             read_many: false,
+            kept: OnceCell::new(),
+            listed_many: Cell::new(false),
             reads_before: 0,
             conn: OnceCell::new(),
             schema: Schema::unknown(),
@@ -232,7 +240,43 @@ impl<K: Layout> SqliteStore<K> {
         let state = || self.file_state().filter(|_| !self.is_writing());
         let mut sought = self.sought.borrow_mut();
         let seeks = Seeks::new(&mut sought, scan.policy, &state);
-        listing::scan(self.conn()?, scan, range, seeks, visit)
+        let kept = self.kept_rows(scan);
+        let mut shown = 0;
+        let mut visit = |name: &str, row: &Reader<'_>| {
+            shown += 1;
+            visit(name, row)
+        };
+        let mut rows = kept.map(RefCell::borrow_mut);
+        let rows = rows.as_deref_mut();
+        listing::scan(self.conn()?, scan, range, seeks, rows, &mut visit)?;
+        if shown >= MANY_ROWS
+            && self.kept.get().is_none()
+            && scan.may_keep()
+            && self.schema.rows_stay
+            && self.listed_many.replace(true)
+            && let Some(share) = self.shares.take(ROWS_KIB)
+        {
+            self.kept.get_or_init(|| (RefCell::default(), share));
+        }
+        Ok(())
+    }
+
+    /// The rows that were kept of such scans, in a transaction that sees what is committed.
+    fn kept_rows(&self, scan: &Scan<'_>) -> Option<&RefCell<KeptRows>> {
+        let (kept, _) = self.kept.get()?;
+        if self.is_writing() || !self.schema.rows_stay || !scan.may_keep() {
+            return None;
+        }
+        let state = self.file_state()?;
+        kept.borrow_mut().prepare(scan.columns, scan.policy, state);
+        Some(kept)
+    }
+
+    /// Forgets the rows that were kept.
+    pub(crate) fn forget_kept_rows(&self) {
+        if let Some((kept, _)) = self.kept.get() {
+            kept.borrow_mut().clear();
+        }
     }
 
     /// Whether there is a connection already.
@@ -294,9 +338,9 @@ impl<K: Layout> SqliteStore<K> {
             return;
         }
         // Negative numbers are KiB. What was committed stays so when this fails.
-        if let (Some(conn), Some(share)) = (self.conn.get(), self.shares.take())
+        if let (Some(conn), Some(share)) = (self.conn.get(), self.shares.take(PAGES_KIB))
             && conn
-                .pragma_update(None, "cache_size", -(SHARED_KIB as i64))
+                .pragma_update(None, "cache_size", -(PAGES_KIB as i64))
                 .is_ok()
         {
             self.share = Some(share);

@@ -24,6 +24,18 @@ pub struct PrivateConnection(Connection);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileState([u8; 16]);
 
+impl FileState {
+    /// Whether fewer changes were counted than at another moment, as in a copy from before it that was put over the file.
+    /// The count begins again after 4,294,967,295: of two counts, the later one is the one that fewer changes lead to.
+    pub fn is_before(self, other: Self) -> bool {
+        let changes = |state: Self| {
+            let [a, b, c, d, ..] = state.0;
+            u32::from_be_bytes([a, b, c, d])
+        };
+        changes(self).wrapping_sub(changes(other)) > u32::MAX / 2
+    }
+}
+
 impl PrivateConnection {
     /// Opens a file as `flags` say, but never with a shared cache.
     ///
@@ -109,6 +121,20 @@ mod tests {
 
     fn open(path: &Path) -> rusqlite::Result<PrivateConnection> {
         PrivateConnection::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    #[test]
+    fn earlier_states_are_told_from_later_ones() {
+        let state = |changes: u32| {
+            let mut state = [7; 16];
+            state[..4].copy_from_slice(&changes.to_be_bytes());
+            FileState(state)
+        };
+        for (earlier, later) in [(1, 2), (255, 256), (u32::MAX, 0), (u32::MAX - 5, 1000)] {
+            assert!(state(earlier).is_before(state(later)));
+            assert!(!state(later).is_before(state(earlier)));
+        }
+        assert!(!state(3).is_before(state(3)));
     }
 
     #[test]
