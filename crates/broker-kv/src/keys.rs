@@ -232,12 +232,10 @@ impl StoreKeys {
         push_signed(key, row_id.0);
     }
 
-    /// The key of a row from its last part, which begins with the section.
-    pub(crate) fn row_of(self, tail: &[u8]) -> Vec<u8> {
-        let mut key = self.start(0, tail.len());
-        key.truncate(PREFIX_LEN);
+    /// Appends the key of a row from its last part, which begins with the section.
+    pub(crate) fn push_row_of(self, key: &mut Vec<u8>, tail: &[u8]) {
+        self.push_prefix(key);
         key.extend_from_slice(tail);
-        key
     }
 
     /// The key in the row log.

@@ -39,6 +39,9 @@ const ROWS_FOR_A_LOOK: u64 = 8;
 /// For so many new names it pays to find out whether there are tombstones near them before each is looked for.
 const MANY_NAMES: usize = 64;
 
+/// So many rows of numbers that follow each other are looked for at once.
+const ROWS_AT_ONCE: usize = 1024;
+
 /// A handle on one store, with at most one transaction.
 pub struct KvStore<S: OrderedStore, R: Row> {
     device: Arc<Device<S>>,
@@ -94,13 +97,6 @@ fn sync_section(direction: Direction) -> u8 {
 fn epoch_seconds() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs().to_string()
-}
-
-fn get(view: &impl View, overlay: &Overlay, key: &[u8]) -> Result<Option<Vec<u8>>> {
-    match overlay.get(key) {
-        Some(changed) => Ok(changed.map(<[u8]>::to_vec)),
-        None => view.get(key),
-    }
 }
 
 fn get_many(view: &impl View, overlay: &Overlay, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
@@ -385,27 +381,37 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         wanted: impl Fn(&RowKey<'_>) -> bool,
     ) -> Result<Vec<R>> {
         let mut rows = Vec::new();
-        let (view, overlay) = self.view()?;
         let range = match start.0.checked_add(1) {
             Some(first) => self.keys.row_log(RowId(first)),
             None => return Ok(rows),
         }..self.keys.section(section::ROW_LOG).end;
-        let Some(mut cursor) = self.cursor(range, Walk::Up)?.filter(|_| limit > 0) else {
+        let Some(mut cursor) = self.cursor(range, Walk::Up)? else {
             return Ok(rows);
         };
-        while let Some((_, logged)) = cursor.entry() {
-            let tail = Reader::new(logged, "the row log")?.rest();
-            if wanted(&RowKey::read(tail)?) {
-                let value = get(view, overlay, &self.keys.row_of(tail))?;
-                let value = value.ok_or_else(|| damaged("the row log"))?;
-                rows.push(R::read(tail, &value)?);
-                if rows.len() == limit {
-                    break;
+        loop {
+            let mut keys = KeyList::default();
+            let most = ROWS_AT_ONCE.min(limit - rows.len());
+            while keys.ends.len() < most
+                && let Some((_, logged)) = cursor.entry()
+            {
+                let tail = Reader::new(logged, "the row log")?.rest();
+                if wanted(&RowKey::read(tail)?) {
+                    keys.push(|key| self.keys.push_row_of(key, tail));
                 }
+                cursor.step()?;
             }
-            cursor.step()?;
+            if keys.ends.is_empty() {
+                return Ok(rows);
+            }
+            // Rows lie in the order of names, so those are looked for together that lie together.
+            let mut places: Vec<_> = (0..keys.ends.len()).collect();
+            places.sort_unstable_by_key(|place| keys.get(*place));
+            let mut read: Vec<_> = places.iter().map(|_| None).collect();
+            if !self.read_rows(&keys, places, &mut read)?.is_empty() {
+                return Err(damaged("the row log"));
+            }
+            rows.extend(read.into_iter().flatten());
         }
-        Ok(rows)
     }
 
     /// Shows rows in name order to `visit`.

@@ -4,14 +4,14 @@
 use broker_api::{
     BrokerOptions, DeviceHealth, Direction, Durability, Error, ErrorKind, Facts, HashPath,
     Initialized, Location, NewAccount, NewContainer, ObjectRecord, Outcome, PolicyIndex, Result,
-    RowId, StoreKind, Timestamp,
+    RowFilter, RowId, StoreKind, Timestamp,
 };
 use broker_kv::{
     Batch, Description, Devices, KvEngine, MemoryOrdered, MemoryView, OrderedStore, Presence, View,
     Walk, describe_entry,
 };
 use broker_runtime::ops;
-use broker_runtime::sync::{Access, StatChange, Store, SyncEngine};
+use broker_runtime::sync::{Access, ContainerStore, StatChange, Store, SyncEngine};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -387,6 +387,52 @@ fn a_large_batch_finds_the_one_tombstone_among_its_names() {
         assert_eq!(store.count_tombstones("").unwrap(), 1);
         store.rollback();
     }
+}
+
+/// Replicators ask for thousands of rows by number, which are looked for in groups and by name: one that is skipped, or
+/// out of its order, is never sent.
+#[test]
+fn many_rows_come_in_the_order_of_their_numbers() {
+    const ROWS: u32 = 2500;
+    let engine = KvEngine::new(OneDevice::default());
+    create(&engine, "c").unwrap();
+    let mut store = open(&engine, "c");
+    let put = |n: u32| {
+        let name = format!("{:06}", n * 7919 % ROWS);
+        let mut record = ObjectRecord::put(name, at(2), 1, "t/x", "e");
+        record.policy_index = PolicyIndex(i64::from(n % 3 == 2));
+        record
+    };
+    let records: Vec<_> = (0..ROWS).map(put).collect();
+    write(&mut store, |store| {
+        ops::merge_objects(store, &records, None).unwrap();
+    })
+    .unwrap();
+    let (all, options) = (0..ROWS as usize, BrokerOptions::default());
+    let misplaced: Vec<_> = all.clone().filter(|n| n % 3 == 2).collect();
+    store.begin(Access::Read, &options).unwrap();
+    for (filter, wanted) in [
+        (RowFilter::All, all.collect::<Vec<_>>()),
+        (RowFilter::Misplaced, misplaced),
+    ] {
+        for (start, limit) in [
+            (0, 0),
+            (0, 1023),
+            (0, 1024),
+            (7, 1025),
+            (100, 2048),
+            (2400, 5000),
+            (0, usize::MAX),
+        ] {
+            let rows = store.rows_since(RowId(start as i64), limit, filter);
+            let rows = rows.unwrap().into_iter();
+            let found: Vec<_> = rows.map(|row| (row.row_id.0, row.name)).collect();
+            let wanted = wanted.iter().filter(|n| **n >= start).take(limit);
+            let wanted = wanted.map(|n| (*n as i64 + 1, records[*n].name.clone()));
+            assert!(found == wanted.collect::<Vec<_>>(), "{start} {limit}");
+        }
+    }
+    store.rollback();
 }
 
 /// A failure would mean that damage is served, or that it is never told apart from other failures.

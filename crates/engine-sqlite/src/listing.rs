@@ -287,7 +287,7 @@ impl Scan<'_> {
         let Scan { columns, table, .. } = self;
         let columns = columns.strip_prefix(NUMBER_AND_NAME).unwrap_or(columns);
         let is_shown = match self.policy {
-            Some(_) => "storage_policy_index = ?3",
+            Some(_) => "storage_policy_index IS ?3",
             None => "1",
         };
         format!("SELECT ROWID, {is_shown}{columns} FROM {table} WHERE ROWID = ?4")

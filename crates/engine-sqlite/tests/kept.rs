@@ -198,9 +198,11 @@ fn what_changes_is_shown() {
 
     let other = scattered.other();
     let change = "DELETE FROM object WHERE name IN ('object-0002', 'object-0003');
-        INSERT INTO object (name, created_at, size, content_type, etag, deleted)
-            VALUES ('object-0002', '0000000007.00000', 12, 't', 'e', 0),
-                ('object-0004+', '0000000007.00000', NULL, 't', 'e', 0);";
+        INSERT INTO object
+            (name, created_at, size, content_type, etag, deleted, storage_policy_index)
+            VALUES ('object-0002', '0000000007.00000', 12, 't', 'e', 0, 0),
+                ('object-0004+', '0000000007.00000', NULL, 't', 'e', 0, '0'),
+                ('object-0005+', '0000000007.00000', 13, 't', 'e', 0, NULL);";
     other.execute_batch(change).unwrap();
     let listed = scattered.listed(false);
     assert_eq!(size_of(&listed, "object-0002"), Some(12));
