@@ -393,7 +393,7 @@ fn a_large_batch_finds_the_one_tombstone_among_its_names() {
 /// out of its order, is never sent.
 #[test]
 fn many_rows_come_in_the_order_of_their_numbers() {
-    const ROWS: u32 = 2500;
+    const ROWS: u32 = 4000;
     let engine = KvEngine::new(OneDevice::default());
     create(&engine, "c").unwrap();
     let mut store = open(&engine, "c");

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! each connection      2 MiB of pages, SQLite's own default: all of most stores
-//! + while there is room
-//!   10 MiB of pages    once two transactions have read more than fits into that
+//! while there is room
+//!   12 MiB of pages    once two transactions have read more than fits into that
 //!    4 MiB of rows     once two listings have shown many; see `kept`
 //! ```
 //!

@@ -15,10 +15,12 @@
 
 use crate::cache::ROWS_KIB;
 use crate::value::{Kept, Reader};
+use broker_api::listing::NameRange;
 use foldhash::fast::RandomState;
 use sqlite_nowait::FileState;
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
 /// What one half may take, in bytes.
 const HALF: usize = (ROWS_KIB as usize) << 9;
@@ -29,17 +31,26 @@ const OVERHEAD: usize = 32;
 /// The columns of a longer row are not kept.
 const LONGEST: usize = HALF / 64;
 
-/// So many first rows of listings are remembered.
-const FIRST_ROWS: usize = 1024;
+/// So many listings are remembered: more than those of 1,000 rows that find room.
+const LISTINGS: usize = 64;
+
+/// How often a listing has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Never,
+    Once,
+    Often,
+}
 
 /// Rows of one file by their numbers, in two halves: when the younger one is full, it takes the place of the older one,
 /// and what was not asked for meanwhile is forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct KeptRows {
     of: Option<Of>,
-    /// With which rows listings began: who walks through a container begins with another one each time, and would only
-    /// drive out what others come back to.
-    begun: HashSet<i64, RandomState>,
+    /// What was listed, by the hash of its range, the last one at the end: who walks through a container lists another
+    /// range each time, and would only drive out what others come back to.
+    listed: Vec<(u64, Asked)>,
+    hash: RandomState,
     young: Half,
     old: Half,
 }
@@ -78,7 +89,10 @@ impl Half {
         let is_kept = write(&mut self.columns) && self.columns.len() - from <= LONGEST;
         match (u32::try_from(from), u32::try_from(self.columns.len())) {
             (Ok(from), Ok(until)) if is_kept => drop(place.insert((from, until))),
-            _ => self.columns.truncate(from),
+            _ => {
+                self.columns.truncate(from);
+                self.columns.shrink_to(HALF + LONGEST);
+            }
         }
     }
 
@@ -91,18 +105,19 @@ impl KeptRows {
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         self.of = None;
-        self.begun.clear();
+        self.listed.clear();
         self.young.clear();
         self.old.clear();
     }
 
-    /// Forgets rows that were kept with other columns or of another policy, or when the file was put back to an earlier
-    /// state: then numbers are given again.
+    /// Forgets rows that were kept with other columns or of another policy, or when the file says that it was put back to
+    /// an earlier state: then numbers are given again. Once it has had as many changes again nothing tells, neither to
+    /// SQLite.
     pub(crate) fn prepare(&mut self, columns: &str, policy: Option<i64>, state: FileState) {
         if let Some(of) = &mut self.of
             && of.policy == policy
             && of.columns == columns
-            && !state.is_before(of.state)
+            && state.may_follow(of.state)
         {
             of.state = state;
             return;
@@ -115,12 +130,30 @@ impl KeptRows {
         });
     }
 
-    /// Whether a listing has begun with this row before, so that its rows are worth keeping.
-    pub(crate) fn begins_again(&mut self, first: i64) -> bool {
-        if self.begun.len() >= FIRST_ROWS && !self.begun.contains(&first) {
-            self.begun.clear();
+    fn hash_of(&self, range: &NameRange) -> u64 {
+        self.hash
+            .hash_one((&range.lower, &range.upper, range.reverse))
+    }
+
+    /// How often a range was listed lately.
+    pub(crate) fn asked(&self, range: &NameRange) -> Asked {
+        let hash = self.hash_of(range);
+        let known = self.listed.iter().find(|(of, _)| *of == hash);
+        known.map_or(Asked::Never, |(_, asked)| *asked)
+    }
+
+    /// Remembers that a range was listed.
+    pub(crate) fn listed(&mut self, range: &NameRange) {
+        let asked = match self.asked(range) {
+            Asked::Never => Asked::Once,
+            Asked::Once | Asked::Often => Asked::Often,
+        };
+        let hash = self.hash_of(range);
+        self.listed.retain(|(of, _)| *of != hash);
+        if self.listed.len() == LISTINGS {
+            self.listed.remove(0);
         }
-        !self.begun.insert(first)
+        self.listed.push((hash, asked));
     }
 
     /// The columns of a row, if they are kept.
@@ -157,6 +190,7 @@ impl KeptRows {
 mod tests {
     use super::*;
     use rusqlite::Connection;
+    use std::ops::Bound;
 
     /// Keeps a row of a number, a name and one text.
     fn keep(rows: &mut KeptRows, conn: &Connection, number: i64, length: usize) {
@@ -205,14 +239,29 @@ mod tests {
         assert_eq!(length(&mut rows, 2), Some(10));
     }
 
-    /// A failure would mean that who walks through a container of millions is remembered for ever.
+    /// A failure would mean that who walks through a container of millions is remembered for ever, or drives out at once
+    /// what others come back to.
     #[test]
-    fn of_many_first_rows_the_last_are_known() {
+    fn of_many_listings_the_last_are_known() {
+        let range = |number: usize| NameRange {
+            lower: Bound::Excluded(number.to_string()),
+            upper: Bound::Unbounded,
+            reverse: false,
+        };
         let mut rows = KeptRows::default();
-        for first in 0..10 * FIRST_ROWS as i64 {
-            assert!(!rows.begins_again(first));
-            assert!(rows.begins_again(first));
-            assert!(rows.begun.len() <= FIRST_ROWS);
+        for number in 1..10 * LISTINGS {
+            assert_eq!(rows.asked(&range(number)), Asked::Never);
+            rows.listed(&range(number));
+            assert_eq!(rows.asked(&range(number)), Asked::Once);
+            rows.listed(&range(0));
+            assert!(rows.listed.len() <= LISTINGS);
         }
+        assert_eq!(rows.asked(&range(0)), Asked::Often);
+        assert_eq!(rows.asked(&range(1)), Asked::Never);
+        let back = NameRange {
+            reverse: true,
+            ..range(0)
+        };
+        assert_eq!(rows.asked(&back), Asked::Never);
     }
 }

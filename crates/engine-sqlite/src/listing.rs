@@ -1,7 +1,7 @@
 //! Scans in name order over the index on (deleted, name).
 //!
 //! What a row holds beside its name lies in the table, each on another page when names came in no order. Rows that a
-//! large store has shown lately are kept, and when a listing's first one is among them, only the index is walked; see
+//! large store has shown are kept when a listing is asked for again, and the next time only the index is walked; see
 //! `kept`.
 //!
 //! A seek runs the prepared statement again from its bound, unless the bound is only a few rows away, or the row that
@@ -10,7 +10,7 @@
 //! together are two index scans that SQLite merges.
 
 use crate::error::{Attempt, Failure};
-use crate::kept::KeptRows;
+use crate::kept::{Asked, KeptRows};
 use crate::sought::Seeks;
 use crate::value::{Kept, Reader};
 use broker_api::listing::{NameRange, Step};
@@ -48,8 +48,8 @@ enum Ended {
 }
 
 /// Where the columns of a row come from.
-enum Source<'a> {
-    /// The statement has them all. Rows that are shown are kept.
+pub(crate) enum Source<'a> {
+    /// The statement has them all. Rows that are shown may be kept.
     Table(Option<&'a mut KeptRows>),
     /// The statement has number and name; the columns are among those that are kept, or are asked for one by one.
     Kept(&'a mut KeptRows, CachedStatement<'a>),
@@ -61,11 +61,10 @@ pub(crate) fn scan(
     scan: &Scan<'_>,
     range: &NameRange,
     seeks: Seeks<'_>,
-    kept: Option<&mut KeptRows>,
+    source: &mut Source<'_>,
     visit: &mut Visit<'_>,
 ) -> Attempt<()> {
     let mut range = range.clone();
-    let mut source = scan.source(conn, &range, kept)?;
     let mut statement = conn.prepare_cached(&scan.sql(&range, source.is_kept()))?;
     let mut seeks = Some(seeks).filter(|_| scan.may_land(&range));
     let mut sought = None;
@@ -73,7 +72,7 @@ pub(crate) fn scan(
         scan.bind(&mut statement, &range, source.is_kept())?;
         let ended = run(
             &mut statement,
-            &mut source,
+            source,
             scan,
             &range,
             sought,
@@ -151,7 +150,17 @@ fn run(
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         let row = Reader::numbered(row, scan.table)?;
-        let name = row.text(1, "name")?;
+        let name = match row.text(1, "name") {
+            Ok(name) => name,
+            Err(failure) => {
+                let mut failure = Some(failure);
+                // Not when it is of another policy, which the statement may not have asked for.
+                source.with_columns(&row, scan, &mut |_| {
+                    failure.take().map_or(Ok(Step::Next), Err)
+                })?;
+                continue;
+            }
+        };
         // SQLite has names that are no texts after all others, so that seeks would go to and fro.
         if !is_within(&name, &from, range.reverse) {
             continue;
@@ -256,41 +265,32 @@ impl Scan<'_> {
         self.indexed && self.deleted == [0] && self.since_row.is_none()
     }
 
-    /// Whether a scan asks the table for its rows or those that are kept.
-    fn source<'a>(
+    /// Where the scan has its columns from: whoever asks for it first leaves no rows behind, the second keeps them, and later
+    /// ones find them.
+    pub(crate) fn source<'a>(
         &self,
         conn: &'a Connection,
-        range: &NameRange,
-        kept: Option<&'a mut KeptRows>,
+        kept: Option<(&'a mut KeptRows, Asked)>,
     ) -> Attempt<Source<'a>> {
-        let Some(kept) = kept else {
-            return Ok(Source::Table(None));
-        };
-        let mut names = conn.prepare_cached(&self.sql(range, true))?;
-        self.bind(&mut names, range, true)?;
-        let first = names
-            .raw_query()
-            .next()?
-            .map(|row| row.get(0))
-            .transpose()?;
-        Ok(match first {
-            Some(first) if kept.find(first).is_some() => {
+        Ok(match kept {
+            None | Some((_, Asked::Never)) => Source::Table(None),
+            Some((kept, Asked::Once)) => Source::Table(Some(kept)),
+            Some((kept, Asked::Often)) => {
                 Source::Kept(kept, conn.prepare_cached(&self.sql_of_one())?)
             }
-            Some(first) if kept.begins_again(first) => Source::Table(Some(kept)),
-            _ => Source::Table(None),
         })
     }
 
     /// Asks for the columns of one row, with whether it is of the policy in place of its name.
     fn sql_of_one(&self) -> String {
         let Scan { columns, table, .. } = self;
-        let columns = columns.strip_prefix(NUMBER_AND_NAME).unwrap_or(columns);
+        let behind_the_name = columns.strip_prefix(NUMBER_AND_NAME).unwrap_or_default();
         let is_shown = match self.policy {
+            // For one that is null, an equals sign would give null.
             Some(_) => "storage_policy_index IS ?3",
             None => "1",
         };
-        format!("SELECT ROWID, {is_shown}{columns} FROM {table} WHERE ROWID = ?4")
+        format!("SELECT ROWID, {is_shown}{behind_the_name} FROM {table} WHERE ROWID = ?4")
     }
 
     /// ?1 and ?2 are the bounds, ?3 the policy, ?4 the row number.

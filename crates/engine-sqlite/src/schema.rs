@@ -396,12 +396,20 @@ impl Schema {
                 && stat_columns.contains("x_container_sync_point2"),
             container_info: names.contains("container_info"),
             shard_range: names.contains("shard_range"),
-            rows_stay: names.contains(&format!("{rows}_update")) && gives_numbers_once(conn, rows)?,
+            rows_stay: refuses_updates(conn, rows)? && gives_numbers_once(conn, rows)?,
             counts_here: false,
         };
         schema.counts_here = schema.is_complete(kind) && has_own_triggers(conn, kind)?;
         Ok(schema)
     }
+}
+
+/// Whether the trigger is there that has an update of a row fail.
+fn refuses_updates(conn: &Connection, rows: &str) -> Attempt<bool> {
+    let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?1
+        AND name = ?1 || '_update' AND sql LIKE '%BEFORE UPDATE ON%' AND sql LIKE '%RAISE%'";
+    let mut found = conn.prepare_cached(sql)?;
+    Ok(found.query_row([rows], |row| row.get::<_, i64>(0))? == 1)
 }
 
 /// Whether SQLite never gives the number of a row that was removed to another one.

@@ -122,7 +122,7 @@ impl<'a> Seeks<'a> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::listing::{Scan, scan};
+    use crate::listing::{Scan, Source, scan};
     use broker_api::listing::{ListingDriver, ListingQuery, Shown};
     use rusqlite::OpenFlags;
     use sqlite_nowait::PrivateConnection;
@@ -149,7 +149,8 @@ mod tests {
             });
             Ok(step)
         };
-        scan(conn, &rows, &range, seeks, None, &mut visit).unwrap();
+        let mut source = Source::Table(None);
+        scan(conn, &rows, &range, seeks, &mut source, &mut visit).unwrap();
         names
     }
 

@@ -246,9 +246,19 @@ impl<K: Layout> SqliteStore<K> {
             shown += 1;
             visit(name, row)
         };
+        let conn = self.conn()?;
         let mut rows = kept.map(RefCell::borrow_mut);
-        let rows = rows.as_deref_mut();
-        listing::scan(self.conn()?, scan, range, seeks, rows, &mut visit)?;
+        let asked = rows.as_deref_mut().map(|rows| {
+            let asked = rows.asked(range);
+            (rows, asked)
+        });
+        let mut source = scan.source(conn, asked)?;
+        listing::scan(conn, scan, range, seeks, &mut source, &mut visit)?;
+        drop(source);
+        // Only of one that was not broken off: many are tried twice.
+        if let Some(rows) = &mut rows {
+            rows.listed(range);
+        }
         if shown >= MANY_ROWS
             && self.kept.get().is_none()
             && scan.may_keep()

@@ -5,7 +5,8 @@ mod common;
 
 use broker_api::listing::{NameRange, Step};
 use broker_api::{
-    BrokerOptions, DeletedFilter, ErrorKind, ObjectRecord, PolicyFilter, PolicyIndex, Result,
+    BrokerOptions, DeletedFilter, ErrorKind, ObjectRecord, ObjectRow, PolicyFilter, PolicyIndex,
+    Result,
 };
 use broker_runtime::ops;
 use broker_runtime::sync::{Access, ContainerStore, ObjectFilter, Store, SyncEngine};
@@ -19,7 +20,7 @@ use std::os::unix::fs::FileExt;
 /// Enough for rows to be kept.
 const ROWS: usize = 1500;
 
-/// Listings until rows are kept and used: two show many, the third is remembered to have begun, the fourth keeps.
+/// Listings until rows are kept: two show many, the third is remembered, the fourth keeps.
 const LISTINGS: usize = 4;
 
 /// A container whose rows lie in another order than their names.
@@ -114,6 +115,14 @@ impl Scattered {
         back.reverse();
         assert!(back == rows);
         listed
+    }
+
+    /// A handle that keeps nothing.
+    fn another_handle(&self) -> SqliteStore<Container> {
+        let mut options = SqliteOptions::new(self.bench.devices()).with_mount_check(false);
+        options.page_cache_mb = 0;
+        let engine = SqliteEngine::new(options);
+        engine.open_container(&container_at("c")).unwrap().unwrap()
     }
 
     fn other(&self) -> Connection {
@@ -237,6 +246,91 @@ fn what_is_rolled_back_is_not_kept() {
         scattered.compared()[ROWS],
         ("object-9999".into(), 12, seen[ROWS].2)
     );
+}
+
+/// A failure would mean that a row of another policy, whose name cannot be read, stands in the way of the others.
+#[test]
+fn a_name_that_is_no_text_fails_its_own_policy_only() {
+    let mut scattered = Scattered::kept();
+    let other = scattered.other();
+    // The function that triggers call here wants texts.
+    let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    other.set_db_config(triggers, false).unwrap();
+    let put = "INSERT INTO object
+        (name, created_at, size, content_type, etag, deleted, storage_policy_index)
+        VALUES (CAST(x'6ffe' AS TEXT), '0000000007.00000', 12, 't', 'e', 0, ?)";
+    other.execute(put, [1]).unwrap();
+    for _ in 0..LISTINGS {
+        assert_eq!(scattered.listed(false).len(), ROWS);
+    }
+    other.execute(put, [0]).unwrap();
+    scattered.begin(Access::Read);
+    let error = scattered.scanned(false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    scattered.store.rollback();
+}
+
+/// A failure would mean that some listing shows other rows when it is asked for again: from a name on, in reverse, of
+/// another policy or of all, from folder to folder, before and after changes.
+#[test]
+fn every_listing_is_the_same_when_it_is_asked_for_again() {
+    let mut scattered = Scattered::kept();
+    let mut policies = vec![PolicyFilter::Own, PolicyFilter::All];
+    policies.push(PolicyFilter::Only(PolicyIndex(1)));
+    let bound = |n: usize| match n % 4 {
+        0 => Bound::Unbounded,
+        1 | 2 => Bound::Included(format!("object-{:04}", n * 37 % ROWS)),
+        _ => Bound::Excluded(format!("object-{:04}", n * 37 % ROWS)),
+    };
+    for change in 0..6 {
+        for n in 0..30 {
+            let range = NameRange {
+                lower: bound(n),
+                upper: bound(n * 7 + 3),
+                reverse: n % 3 == 0,
+            };
+            let filter = ObjectFilter {
+                policy: policies[(n / 10) % 3],
+                deleted: DeletedFilter::Live,
+                since_row: None,
+            };
+            let by_folders = n % 5 == 0;
+            let mut fresh = scattered.another_handle();
+            let wanted = shown(&mut fresh, &range, &filter, by_folders);
+            for time in 0..3 {
+                let found = shown(&mut scattered.store, &range, &filter, by_folders);
+                assert!(found == wanted, "{change} {range:?} {filter:?} {time}");
+            }
+        }
+        let mut elsewhere = sized(&format!("object-{change:04}"), 6, 21);
+        elsewhere.policy_index = PolicyIndex(1);
+        let deleted = ObjectRecord::delete(format!("object-{:04}", change * 100), at(6));
+        let over = sized(&format!("object-{:04}", change * 100 + 7), 6, 22);
+        scattered.merge(&[elsewhere, deleted, over]);
+    }
+}
+
+/// All that a scan shows in a transaction of its own; by folders, one row of each ten names.
+fn shown(
+    store: &mut SqliteStore<Container>,
+    range: &NameRange,
+    filter: &ObjectFilter,
+    by_folders: bool,
+) -> Vec<ObjectRow> {
+    let mut rows = Vec::new();
+    store
+        .begin(Access::Read, &BrokerOptions::default())
+        .unwrap();
+    let scanned = store.scan(range, filter, &mut |row| {
+        rows.push(row.to_owned());
+        match by_folders && !range.reverse {
+            true => Step::Seek(Bound::Included(format!("{}~", &row.name[..10]))),
+            false => Step::Next,
+        }
+    });
+    scanned.unwrap();
+    store.commit().unwrap();
+    rows
 }
 
 /// A failure would mean that a file in which a number means another row later is listed with rows of before.

@@ -25,14 +25,16 @@ pub struct PrivateConnection(Connection);
 pub struct FileState([u8; 16]);
 
 impl FileState {
-    /// Whether fewer changes were counted than at another moment, as in a copy from before it that was put over the file.
-    /// The count begins again after 4,294,967,295: of two counts, the later one is the one that fewer changes lead to.
-    pub fn is_before(self, other: Self) -> bool {
+    /// Whether changes lead from an earlier state to this one, or none. A copy from before that was put over the file is told
+    /// by fewer changes, or by as many that were others. The count begins again after 4,294,967,295: of two counts, the
+    /// later one is the one that fewer changes lead to.
+    pub fn may_follow(self, earlier: Self) -> bool {
         let changes = |state: Self| {
             let [a, b, c, d, ..] = state.0;
             u32::from_be_bytes([a, b, c, d])
         };
-        changes(self).wrapping_sub(changes(other)) > u32::MAX / 2
+        let between = changes(self).wrapping_sub(changes(earlier));
+        self == earlier || (1..=u32::MAX / 2).contains(&between)
     }
 }
 
@@ -131,10 +133,13 @@ mod tests {
             FileState(state)
         };
         for (earlier, later) in [(1, 2), (255, 256), (u32::MAX, 0), (u32::MAX - 5, 1000)] {
-            assert!(state(earlier).is_before(state(later)));
-            assert!(!state(later).is_before(state(earlier)));
+            assert!(state(later).may_follow(state(earlier)));
+            assert!(!state(earlier).may_follow(state(later)));
         }
-        assert!(!state(3).is_before(state(3)));
+        assert!(state(3).may_follow(state(3)));
+        let FileState(mut other) = state(3);
+        other[15] = 8;
+        assert!(!FileState(other).may_follow(state(3)));
     }
 
     #[test]
