@@ -37,6 +37,8 @@ pub(crate) struct StoreLock {
     pub(crate) gaps: Arc<Gaps>,
     /// The last of its commits that is known to be synced, by the count of [`Gaps`].
     synced: AtomicU64,
+    /// The facts that a transaction found or left, and the last commit that they hold.
+    known: Mutex<Option<(u64, Arc<Facts>)>>,
 }
 
 impl StoreLock {
@@ -72,6 +74,21 @@ impl StoreLock {
     ) -> Result<R> {
         let _guard = self.rows.try_write_for(timeout).ok_or_else(busy)?;
         apply()
+    }
+
+    /// The facts as this commit left them, when they are known.
+    pub(crate) fn known_facts(&self, commit: u64) -> Option<Arc<Facts>> {
+        let known = self.known.lock();
+        let (of, facts) = known.as_ref()?;
+        (*of == commit).then(|| Arc::clone(facts))
+    }
+
+    /// Remembers the facts as a commit left them.
+    pub(crate) fn know_facts(&self, commit: u64, facts: Arc<Facts>) {
+        let mut known = self.known.lock();
+        if known.as_ref().is_none_or(|(of, _)| *of < commit) {
+            *known = Some((commit, facts));
+        }
     }
 
     fn require_present(&self) -> Result<()> {

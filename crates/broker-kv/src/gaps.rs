@@ -9,8 +9,8 @@
 //! a walk                       ►f g h i         ►q r      a cursor between any two, in place of many steps
 //! ```
 //!
-//! A walk that took long to get from one place to the next remembers that there is nothing in between. What
-//! it remembers must be true of every view that uses it, though commits go on beside it. Commits of a store
+//! A walk that took long to get from one place to the next, and takes as long again, remembers that there is
+//! nothing in between. What it remembers must be true of every view that uses it, though commits go on beside it. Commits of a store
 //! are counted; there is one at a time:
 //!
 //! ```text
@@ -32,7 +32,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long a step takes that is worth remembering: a thousand deleted keys, or a read from a slow disk.
@@ -50,8 +50,6 @@ pub(crate) struct Gaps {
     /// The last commit that began, and the last one that ended, whatever its outcome.
     begun: AtomicU64,
     ended: AtomicU64,
-    /// Whether walks time each step, because one of them was slow somewhere.
-    watch: AtomicBool,
     long: Duration,
     state: Mutex<State>,
 }
@@ -125,7 +123,6 @@ impl Gaps {
         Self {
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
-            watch: AtomicBool::new(long.is_zero()),
             long,
             state: Mutex::default(),
         }
@@ -229,16 +226,6 @@ impl Gaps {
 
     pub(crate) fn long(&self) -> Duration {
         self.long
-    }
-
-    pub(crate) fn is_watched(&self) -> bool {
-        self.watch.load(Ordering::Relaxed)
-    }
-
-    /// Has walks time each step, or no longer.
-    pub(crate) fn set_watched(&self, watch: bool) {
-        self.watch
-            .store(watch || self.long.is_zero(), Ordering::Relaxed);
     }
 }
 

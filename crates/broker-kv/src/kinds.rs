@@ -158,9 +158,9 @@ impl<S: OrderedStore> ContainerStore for KvStore<S, ObjectRow> {
 
 impl<S: OrderedStore> KvStore<S, ObjectRow> {
     fn own_policy(&mut self) -> Result<PolicyIndex> {
-        match self.facts()? {
+        self.of_facts(|facts| match facts {
             Facts::Container(info) => Ok(info.policy_index),
             Facts::Account(_) => Err(damaged("the stat record, which is an account's,")),
-        }
+        })?
     }
 }

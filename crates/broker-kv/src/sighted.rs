@@ -8,8 +8,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// After how many steps a walk looks at the clock when it does not time each.
+/// After how many steps a walk looks at the clock.
 const STRETCH: u32 = 64;
+
+/// What took less is tried once more before it is believed. Threads are seldom kept from running for longer.
+const CERTAIN: Duration = Duration::from_millis(20);
 
 /// A view of a store with what is known about its gaps.
 #[derive(Debug)]
@@ -67,8 +70,7 @@ impl<V: View> View for Sighted<V> {
             inner: None,
             landed: None,
             end: Vec::new(),
-            pace: Pace::new(&self.gaps),
-            stood: Vec::new(),
+            stretch: Stretch::default(),
         };
         skipping.open(edge.to_vec())?;
         Ok(Box::new(skipping))
@@ -84,7 +86,7 @@ impl<V: View> View for Sighted<V> {
 ///
 /// So none of them runs into a gap. Seeking over it would not do: the way to the last key before a gap may
 /// be through deleted keys, and would go on through those of the gap.
-struct Skipping<'a, V> {
+struct Skipping<'a, V: View> {
     view: &'a V,
     gaps: &'a Gaps,
     sight: Sight,
@@ -97,38 +99,25 @@ struct Skipping<'a, V> {
     landed: Option<Arc<Landing<Vec<u8>>>>,
     /// Where the inner cursor's range ends in the direction of the walk.
     end: Vec<u8>,
-    pace: Pace,
-    /// Where a timed step began; kept for its memory.
-    stood: Vec<u8>,
+    stretch: Stretch,
 }
 
-/// Whether the steps of a walk are timed.
-struct Pace {
-    watched: bool,
+/// The steps of one inner cursor since the walk last looked at the clock.
+#[derive(Default)]
+struct Stretch {
     steps: u32,
-    slow: bool,
-    since: Instant,
+    /// None while the cursor has not been opened.
+    began: Option<Instant>,
+    /// The place from which the cursor came to where the stretch began.
+    from: Vec<u8>,
 }
 
-impl Pace {
-    fn new(gaps: &Gaps) -> Self {
-        Self {
-            watched: gaps.is_watched(),
-            steps: 0,
-            slow: false,
-            since: Instant::now(),
-        }
-    }
-
-    /// Has the steps to come timed when those of this stretch took long together.
-    fn look(&mut self, gaps: &Gaps) {
-        let now = Instant::now();
-        if now - self.since >= 2 * gaps.long() {
-            self.watched = true;
-            self.slow = true;
-            gaps.set_watched(true);
-        }
-        self.since = now;
+impl Stretch {
+    fn begin(&mut self, now: Instant, from: &[u8]) {
+        self.steps = 0;
+        self.began = Some(now);
+        self.from.clear();
+        self.from.extend_from_slice(from);
     }
 }
 
@@ -150,11 +139,11 @@ impl<V: View> Skipping<'_, V> {
                 return Ok(());
             }
             self.end = if self.walk == Walk::Up { stop } else { start }.to_vec();
-            let begin = Instant::now();
+            let began = Instant::now();
             let inner = self.view.cursor(start..stop, self.walk)?;
             let found = inner.entry().is_some();
             self.inner = Some(inner);
-            self.arrive(&place, begin.elapsed());
+            self.arrive(&place, began);
             if found {
                 return Ok(());
             }
@@ -171,29 +160,99 @@ impl<V: View> Skipping<'_, V> {
         };
         match &mut self.inner {
             Some(inner) if within => {
-                let begin = Instant::now();
+                let began = Instant::now();
                 inner.seek(key)?;
-                self.arrive(key, begin.elapsed());
+                self.arrive(key, began);
                 self.settle()
             }
             _ => self.open(key.to_vec()),
         }
     }
 
-    /// The inner cursor stands where it came to from a place. When that took long, what is in between is
+    /// The inner cursor stands where it came to from a place. When that takes long, what is in between is
     /// remembered to be empty.
-    fn arrive(&mut self, from: &[u8], took: Duration) {
+    fn arrive(&mut self, from: &[u8], began: Instant) {
+        let now = Instant::now();
+        let took = now - began;
+        if let Some((here, _)) = self.inner.as_ref().and_then(|inner| inner.entry()) {
+            self.stretch.begin(now, here);
+        }
         if took < self.gaps.long() {
             return;
         }
-        self.pace.slow = true;
+        let took = match took < CERTAIN {
+            true => self.time_again(from),
+            false => took,
+        };
         let here = self.inner.as_ref().and_then(|inner| inner.entry());
+        self.learn(from, here.map(|(key, _)| key), took);
+    }
+
+    /// How long another cursor takes from a place to the first entry; no time when that fails.
+    fn time_again(&self, from: &[u8]) -> Duration {
+        let range = match self.walk {
+            Walk::Up => from..self.end.as_slice(),
+            Walk::Down => self.end.as_slice()..from,
+        };
+        let began = Instant::now();
+        let again = self.view.cursor(range, self.walk);
+        again.map_or(Duration::ZERO, |_| began.elapsed())
+    }
+
+    /// Remembers that there is nothing between a place and what comes next, when it took long to get there.
+    fn learn(&self, from: &[u8], here: Option<&[u8]>, took: Duration) {
+        if took < self.gaps.long() {
+            return;
+        }
         let gap = match (self.walk, here) {
-            (Walk::Up, here) => from.to_vec()..here.map_or(&self.end[..], |(key, _)| key).to_vec(),
-            (Walk::Down, Some((here, _))) => after(here)..from.to_vec(),
+            (Walk::Up, here) => from.to_vec()..here.unwrap_or(&self.end).to_vec(),
+            (Walk::Down, Some(here)) => after(here)..from.to_vec(),
             (Walk::Down, None) => self.end.clone()..from.to_vec(),
         };
         self.gaps.learn(gap, self.sight, took);
+    }
+
+    /// Looks at the clock, and where the time went when many steps took as long as a gap does.
+    fn look(&mut self) {
+        let now = Instant::now();
+        let Some(began) = self.stretch.began else {
+            return;
+        };
+        if now - began >= 2 * self.gaps.long() {
+            // The walk itself needs nothing of this. What cannot be found out is not remembered.
+            let _ = self.retrace();
+        }
+        match self.inner.as_ref().and_then(|inner| inner.entry()) {
+            Some((here, _)) => self.stretch.begin(Instant::now(), here),
+            None => self.stretch.began = None,
+        }
+    }
+
+    /// Takes the steps of the stretch again, each by the clock.
+    fn retrace(&self) -> Result<()> {
+        let from = &self.stretch.from;
+        let (start, stop) = match self.walk {
+            Walk::Up => (from.clone(), self.end.clone()),
+            Walk::Down => (self.end.clone(), after(from)),
+        };
+        let mut cursor = self.view.cursor(&start..&stop, self.walk)?;
+        let mut stood = Vec::new();
+        for _ in 0..self.stretch.steps {
+            let Some((key, _)) = cursor.entry() else {
+                break;
+            };
+            stood.clear();
+            stood.extend_from_slice(key);
+            if self.walk == Walk::Up {
+                // What is after the key begins here.
+                stood.push(0);
+            }
+            let began = Instant::now();
+            cursor.step()?;
+            let took = began.elapsed();
+            self.learn(&stood, cursor.entry().map(|(key, _)| key), took);
+        }
+        Ok(())
     }
 
     /// Goes on behind the next gap when there is nothing before it.
@@ -202,24 +261,6 @@ impl<V: View> Skipping<'_, V> {
             Some(inner) if inner.entry().is_none() => self.open(self.end.clone()),
             _ => Ok(()),
         }
-    }
-
-    fn timed_step(&mut self) -> Result<()> {
-        let Some(inner) = &mut self.inner else {
-            return Ok(());
-        };
-        let mut stood = std::mem::take(&mut self.stood);
-        stood.clear();
-        stood.extend(inner.entry().into_iter().flat_map(|(key, _)| key));
-        if self.walk == Walk::Up {
-            // What is after the key begins here.
-            stood.push(0);
-        }
-        let begin = Instant::now();
-        inner.step()?;
-        self.arrive(&stood, begin.elapsed());
-        self.stood = stood;
-        Ok(())
     }
 }
 
@@ -235,13 +276,11 @@ impl<V: View> Cursor for Skipping<'_, V> {
         if let Some(landing) = self.landed.take() {
             return self.go_to(&after(landing.key()));
         }
-        self.pace.steps += 1;
-        if self.pace.watched {
-            self.timed_step()?;
-        } else if let Some(inner) = &mut self.inner {
+        if let Some(inner) = &mut self.inner {
             inner.step()?;
-            if self.pace.steps.is_multiple_of(STRETCH) {
-                self.pace.look(self.gaps);
+            self.stretch.steps += 1;
+            if self.stretch.steps == STRETCH || self.gaps.long().is_zero() {
+                self.look();
             }
         }
         self.settle()
@@ -276,13 +315,10 @@ impl<V: View> Cursor for Skipping<'_, V> {
     }
 }
 
-impl<V> Drop for Skipping<'_, V> {
-    /// A walk in which nothing was slow takes the clock away again.
+impl<V: View> Drop for Skipping<'_, V> {
     fn drop(&mut self) {
-        match self.pace.watched {
-            true if self.pace.steps >= STRETCH && !self.pace.slow => self.gaps.set_watched(false),
-            false if !self.pace.steps.is_multiple_of(STRETCH) => self.pace.look(self.gaps),
-            _ => {}
+        if self.stretch.steps > 0 {
+            self.look();
         }
     }
 }

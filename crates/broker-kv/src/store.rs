@@ -48,8 +48,6 @@ pub struct KvStore<S: OrderedStore, R: Row> {
     lock: Arc<StoreLock>,
     keys: StoreKeys,
     transaction: Transaction<Sighted<S::View>>,
-    /// The facts that a transaction found or left, and the last commit that they hold.
-    known: Option<(u64, Facts)>,
     rows: PhantomData<fn() -> R>,
 }
 
@@ -176,7 +174,6 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
             lock,
             keys: StoreKeys(number),
             transaction: Transaction::None,
-            known: None,
             rows: PhantomData,
         }
     }
@@ -235,9 +232,9 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
     fn begin_write(&self, timeout: Duration) -> Result<Transaction<Sighted<S::View>>> {
         let guard = self.lock.write(timeout)?;
         let view = Sighted::take(&self.lock.gaps, || self.device.view())?;
-        let known = self.known_facts(&view).cloned();
+        let facts = self.facts_in(&view)?;
         Ok(Transaction::Write(Box::new(Change {
-            facts: known.map_or_else(|| read_facts(&view, self.keys), Ok)?,
+            facts: Facts::clone(&facts),
             view,
             overlay: Overlay::default(),
             stat_changed: false,
@@ -247,10 +244,26 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         })))
     }
 
-    /// The facts in a view, when they are known.
-    fn known_facts(&self, view: &Sighted<S::View>) -> Option<&Facts> {
-        let (commit, facts) = self.known.as_ref()?;
-        (Some(*commit) == view.last_commit()).then_some(facts)
+    /// The facts in a view. Whoever wrote them, or read them last, has mostly left them in memory.
+    fn facts_in(&self, view: &Sighted<S::View>) -> Result<Arc<Facts>> {
+        let last = view.last_commit();
+        if let Some(known) = last.and_then(|commit| self.lock.known_facts(commit)) {
+            return Ok(known);
+        }
+        let facts = Arc::new(read_facts(view, self.keys)?);
+        if let Some(commit) = last {
+            self.lock.know_facts(commit, Arc::clone(&facts));
+        }
+        Ok(facts)
+    }
+
+    /// Something of the facts as the open transaction has them.
+    pub(crate) fn of_facts<T>(&self, read: impl FnOnce(&Facts) -> T) -> Result<T> {
+        match &self.transaction {
+            Transaction::Write(change) => Ok(read(&change.facts)),
+            Transaction::Read { view, .. } => Ok(read(self.facts_in(view)?.as_ref())),
+            Transaction::None => Err(no_transaction()),
+        }
     }
 
     fn commit_change(&mut self, change: Change<Sighted<S::View>>) -> Result<()> {
@@ -280,7 +293,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
             Views::Snapshot => database.apply(batch)?,
             Views::Live => self.lock.alone(timeout, || database.apply(batch))?,
         }
-        self.known = Some((applying.number(), facts));
+        self.lock.know_facts(applying.number(), Arc::new(facts));
         drop(applying);
         // The next writer may go on while this one waits for the sync.
         drop(guard);
@@ -558,19 +571,7 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
     }
 
     fn facts(&mut self) -> Result<Facts> {
-        match &self.transaction {
-            Transaction::Write(change) => Ok(change.facts.clone()),
-            Transaction::Read { view, .. } => {
-                if let Some(facts) = self.known_facts(view) {
-                    return Ok(facts.clone());
-                }
-                let facts = read_facts(view, self.keys)?;
-                let last = view.last_commit();
-                self.known = last.map(|commit| (commit, facts.clone()));
-                Ok(facts)
-            }
-            Transaction::None => Err(no_transaction()),
-        }
+        self.of_facts(Facts::clone)
     }
 
     fn update(&mut self, change: &StatChange) -> Result<()> {
