@@ -1,9 +1,9 @@
 //! Reads that are answered at once, on the caller's thread, or not at all.
 //!
 //! ```text
-//! begin_without_waiting ─► the store is the one that is open, nothing is buffered
-//!                          that the caller wants to see ─► BEGIN ┐
-//! facts, scan, commit                                            ├─ each a `step`
+//! begin_without_waiting ─► the store is the one that is open ─► BEGIN, few buffered
+//!                          records that the caller wants to see laid over the rows ┐
+//! facts, scan, commit                                                               ├─ each a `step`
 //! ```
 //!
 //! Facts are kept with what the file says of changes. While it says the same, the next read begins without a
@@ -46,12 +46,17 @@ impl<K: Layout> SqliteStore<K> {
     fn try_at_once(&mut self, options: &BrokerOptions) -> broker_api::Result<bool> {
         // What is asked for here are names that were looked up when the store was opened. A directory that has
         // changed since is read by those who may wait.
-        let is_ready = self.is_open() && self.is_settled();
-        if !is_ready || (!options.skip_commits && self.pending.size()? > 0) {
+        if !self.is_open() || !self.is_settled() {
             return Ok(false);
         }
         self.must_not_wait = true;
         self.shown = false;
+        self.unbegun = false;
+        match options.skip_commits || self.pending.size()? == 0 {
+            true => {}
+            false if options.stale_reads_ok => return self.begin_overlaid_at_once(options),
+            false => return Ok(false),
+        }
         self.unbegun = self.is_as_known();
         if !self.unbegun {
             self.start_at_once()?;
@@ -59,7 +64,7 @@ impl<K: Layout> SqliteStore<K> {
         Ok(true)
     }
 
-    fn start_at_once(&mut self) -> Attempt<()> {
+    pub(crate) fn start_at_once(&mut self) -> Attempt<()> {
         step(true, || {
             self.wait_up_to(Duration::ZERO)?;
             self.start(Access::Read)

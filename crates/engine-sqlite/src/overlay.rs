@@ -13,6 +13,7 @@
 use crate::error::{Attempt, Failure};
 use crate::listing::is_within;
 use crate::lock::POLL;
+use crate::nowait;
 use crate::pending::Pending;
 use crate::store::{Layout, SqliteStore};
 use broker_api::listing::{NameRange, Step};
@@ -28,6 +29,9 @@ use std::time::{Duration, Instant};
 /// A pending file larger than this, about 420 records, is merged for good by who reads. It is merged before by others
 /// from 64 KiB on; see `pending`. Each reader of a store may hold so much.
 const OVERLAY_CAP: u64 = 81_920;
+
+/// So many new bytes, about 40 records, are merged on the connection's thread.
+const AT_ONCE: usize = 8192;
 
 /// How soon a reader tries again while somebody commits.
 pub(crate) const RETRY: Duration = Duration::from_millis(1);
@@ -199,7 +203,7 @@ impl<K: Layout> SqliteStore<K> {
             }
         };
         let overlaid = match pending {
-            Ok(Some(pending)) => self.lay(pending, options),
+            Ok(Some(pending)) => self.lay(pending, usize::MAX, options),
             Ok(None) => Ok(false),
             Err(error) => Err(error),
         };
@@ -207,6 +211,26 @@ impl<K: Layout> SqliteStore<K> {
             self.rollback();
         }
         overlaid
+    }
+
+    /// The same without waiting. Few records may be new: a worker merges many.
+    pub(crate) fn begin_overlaid_at_once(&mut self, options: &BrokerOptions) -> Result<bool> {
+        let merged = self.overlay.as_ref().map_or(0, |kept| kept.merged.len());
+        let most = (merged + AT_ONCE) as u64;
+        if !self.pending.is_ready() || self.pending.size()? > most {
+            return Ok(false);
+        }
+        let pending = self.locked(Duration::ZERO, POLL, |store| {
+            let pending = store.pending.read_at_once().filter(|_| store.is_settled());
+            if pending.is_some() {
+                store.start_at_once()?;
+            }
+            Ok(pending)
+        })?;
+        let Some(pending) = pending.filter(|_| self.schema.is_complete(K::KIND)) else {
+            return Ok(false);
+        };
+        nowait::step(true, || Ok(self.lay(pending, AT_ONCE, options)))?
     }
 
     fn begin_with_pending(&mut self) -> Attempt<Option<Vec<u8>>> {
@@ -218,11 +242,16 @@ impl<K: Layout> SqliteStore<K> {
         Ok(self.schema.is_complete(K::KIND).then_some(pending))
     }
 
-    fn lay(&mut self, pending: Vec<u8>, options: &BrokerOptions) -> Result<bool> {
+    /// Merges what is new of the pending file; false when that is more than `most` bytes, or cannot be merged.
+    fn lay(&mut self, pending: Vec<u8>, most: usize, options: &BrokerOptions) -> Result<bool> {
         let version = self.judged(self.data_version())?;
-        let kept = self.overlay.take();
-        let mut kept = kept.filter(|overlay| overlay.is_of(version, &pending));
-        let merged = kept.as_ref().map_or(0, |overlay| overlay.merged.len());
+        let kept = self.overlay.as_ref();
+        let kept = kept.filter(|overlay| overlay.is_of(version, &pending));
+        let merged = kept.map_or(0, |overlay| overlay.merged.len());
+        if pending.len() - merged > most {
+            return Ok(false);
+        }
+        let mut kept = self.overlay.take().filter(|_| merged > 0);
         let Some(mut records) = Pending::decode_all(&pending[merged..], K::read) else {
             return Ok(false);
         };
@@ -233,6 +262,9 @@ impl<K: Layout> SqliteStore<K> {
             .as_ref()
             .is_some_and(|overlay| records.iter().any(|record| is_known(overlay, record)))
         {
+            if pending.len() > most {
+                return Ok(false);
+            }
             kept = None;
             records = Pending::decode_all(&pending, K::read).unwrap_or_default();
         }

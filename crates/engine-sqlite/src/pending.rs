@@ -21,9 +21,9 @@ use base64::engine::general_purpose::STANDARD;
 use broker_api::Durability;
 use broker_runtime::sync::Buffered;
 use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{IoSliceMut, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -106,7 +106,10 @@ impl Pending {
                     (file, FileId::of(&stat))
                 }
             };
-            lock::flock(&file, &path, timeout, poll)?;
+            if let Err(failure) = lock::flock(&file, &path, timeout, poll) {
+                self.lock = Some((file, id));
+                return Err(failure);
+            }
             match rustix::fs::statat(&self.dir, lock::LOCK_NAME, AtFlags::empty()) {
                 Ok(stat) if FileId::of(&stat) == id => {
                     self.lock = Some((file, id));
@@ -221,6 +224,21 @@ impl Pending {
         std::io::Seek::rewind(&mut file).at("read", &path)?;
         file.read_to_end(&mut bytes).at("read", &path)?;
         Ok(bytes)
+    }
+
+    /// The same from memory; `None` when that would have to wait.
+    pub(crate) fn read_at_once(&self) -> Option<Vec<u8>> {
+        let open = self.file.as_ref()?;
+        let (size, _) = self.look().ok()?.filter(|(_, id)| *id == open.id)?;
+        let mut bytes = vec![0; usize::try_from(size).ok()?];
+        let parts = &mut [IoSliceMut::new(&mut bytes)];
+        let got = rustix::io::preadv2(&open.file, parts, 0, ReadWriteFlags::NOWAIT);
+        (got == Ok(bytes.len())).then_some(bytes)
+    }
+
+    /// Whether neither the lock nor the file has to be opened.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.lock.is_some() && self.file.is_some()
     }
 
     /// Forgets everything, after it was committed and with the lock held.

@@ -15,7 +15,7 @@ use broker_runtime::sync::{
 use common::{container_at, new_container, object};
 use engine_sqlite::{Container, SqliteEngine, SqliteOptions, SqliteStore};
 use rusqlite::Connection;
-use rustix::fs::Advice;
+use rustix::fs::{Advice, FlockOperation};
 use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
 use std::io::IoSliceMut;
@@ -283,8 +283,108 @@ fn pages_on_the_device_are_refused_until_they_were_read() {
     assert_serves(&bench, &mut reader);
 }
 
+/// A record among the buffered ones.
+fn put(bench: &Bench, name: &str) {
+    let buffered = bench
+        .store()
+        .buffer(&[object(name, 6)], &BrokerOptions::default());
+    assert_eq!(buffered.unwrap(), Buffered::Yes);
+}
+
+/// What a client is shown of the newest records on the thread of its connection.
+fn shown_at_once(reader: &mut SqliteStore<Container>) -> Option<Result<(Facts, Vec<ObjectEntry>)>> {
+    let begun = reader.begin_without_waiting(&BrokerOptions::for_reading());
+    let answer = begun.then(|| {
+        let shown = show(reader)?;
+        reader.commit().map(|()| shown)
+    });
+    reader.rollback();
+    answer
+}
+
+fn show(reader: &mut SqliteStore<Container>) -> Result<(Facts, Vec<ObjectEntry>)> {
+    let mut newest = ListingQuery::new(5);
+    newest.reverse = true;
+    let facts = reader.facts()?;
+    list(reader, &ListObjects::new(newest)).map(|page| (facts, page))
+}
+
+/// A failure would mean that a client misses what it wrote, or that each read after a write changes threads.
 #[test]
-fn buffered_records_are_for_those_who_may_wait() {
+fn few_buffered_records_are_laid_over_the_rows_at_once() {
+    let bench = Bench::new();
+    let mut reader = bench.reader();
+    put(&bench, "p0");
+    settle(&mut reader);
+    // The files would have to be opened.
+    assert!(is_refused(&shown_at_once(&mut reader)));
+    waiting(&mut reader, show).unwrap();
+    for (name, new) in [("p1", 2), ("p2", 3), ("object-00000", 3), ("p1", 3)] {
+        put(&bench, name);
+        let shown = shown_at_once(&mut reader);
+        if !bench.can_tell() {
+            return assert!(is_refused(&shown));
+        }
+        let expected = waiting(&mut bench.store(), show).unwrap();
+        assert_eq!(shown.unwrap().unwrap(), expected, "{name}");
+        let Facts::Container(info) = expected.0 else {
+            panic!("not a container");
+        };
+        assert_eq!(info.object_count(), (ROWS + new) as i64);
+    }
+    assert_serves(&bench, &mut reader);
+}
+
+/// A failure would mean that the records of one store keep a connection's thread from all others.
+#[test]
+fn many_buffered_records_are_merged_by_those_who_may_wait() {
+    let bench = Bench::new();
+    let mut reader = bench.reader();
+    put(&bench, "p");
+    settle(&mut reader);
+    waiting(&mut reader, show).unwrap();
+    for number in 0..100 {
+        put(&bench, &format!("p{number:02}"));
+    }
+    assert!(is_refused(&shown_at_once(&mut reader)));
+    let expected = waiting(&mut reader, show).unwrap();
+    if bench.can_tell() {
+        assert_eq!(shown_at_once(&mut reader).unwrap().unwrap(), expected);
+        // A name that was merged already: all of them have to be merged together.
+        put(&bench, "p00");
+        assert!(is_refused(&shown_at_once(&mut reader)));
+    }
+    assert_serves(&bench, &mut reader);
+}
+
+#[test]
+fn buffered_records_that_another_holds_or_the_device_has_are_not_waited_for() {
+    let bench = Bench::new();
+    let mut reader = bench.reader();
+    put(&bench, "p");
+    settle(&mut reader);
+    let expected = waiting(&mut reader, show).unwrap();
+    if !bench.can_tell() {
+        return;
+    }
+    let dir = bench.db().parent().unwrap().to_owned();
+    let lock = File::open(dir.join(".lock")).unwrap();
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let begun = Instant::now();
+    assert!(is_refused(&shown_at_once(&mut reader)));
+    assert!(begun.elapsed() < Duration::from_millis(50));
+    drop(lock);
+    assert_eq!(shown_at_once(&mut reader).unwrap().unwrap(), expected);
+    if bench.can_forget() {
+        forget(&bench.db().with_extension("db.pending"));
+        assert!(is_refused(&shown_at_once(&mut reader)));
+        assert_eq!(waiting(&mut reader, show).unwrap(), expected);
+    }
+    assert_serves(&bench, &mut reader);
+}
+
+#[test]
+fn buffered_records_are_committed_by_those_who_may_wait() {
     let bench = Bench::new();
     let mut reader = bench.reader();
     let buffered = bench
