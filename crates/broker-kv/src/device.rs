@@ -39,6 +39,18 @@ pub(crate) struct StoreLock {
     synced: AtomicU64,
     /// The facts that a transaction found or left, and the last commit that they hold.
     known: Mutex<Option<(u64, Arc<Facts>)>>,
+    /// For writers, who need not look for what is not there.
+    tombstones: Mutex<Tombstones>,
+}
+
+/// What is known of a store's tombstones.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tombstones {
+    #[default]
+    Unknown,
+    None,
+    /// There may be some.
+    Perhaps,
 }
 
 impl StoreLock {
@@ -74,6 +86,15 @@ impl StoreLock {
     ) -> Result<R> {
         let _guard = self.rows.try_write_for(timeout).ok_or_else(busy)?;
         apply()
+    }
+
+    pub(crate) fn tombstones(&self) -> Tombstones {
+        *self.tombstones.lock()
+    }
+
+    /// To be called by the writer alone.
+    pub(crate) fn set_tombstones(&self, tombstones: Tombstones) {
+        *self.tombstones.lock() = tombstones;
     }
 
     /// The facts as this commit left them, when they are known.

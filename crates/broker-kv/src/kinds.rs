@@ -10,7 +10,7 @@ use broker_api::{
     Facts, ObjectRecord, ObjectRow, ObjectRowRef, PolicyFilter, PolicyIndex, RemoveObjects, Result,
     RowFilter, RowId,
 };
-use broker_runtime::sync::{AccountStore, Buffered, ContainerStore, ObjectFilter, Store};
+use broker_runtime::sync::{AccountStore, Buffered, ContainerStore, ObjectFilter};
 use std::ops::Bound;
 
 impl<S: OrderedStore> AccountStore for KvStore<S, ContainerRow> {

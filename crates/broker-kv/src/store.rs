@@ -8,7 +8,7 @@
 //! ```
 
 use crate::change::{Merged, Overlay};
-use crate::device::{Device, ReaderGuard, StoreLock, WriterGuard, busy};
+use crate::device::{Device, ReaderGuard, StoreLock, Tombstones, WriterGuard, busy};
 use crate::keys::{self, Number, StoreKeys, section};
 use crate::lanes::{Lane, as_str, first_lane, seek_all};
 use crate::ordered::{Cursor, OrderedStore, View, Views, Walk};
@@ -70,6 +70,8 @@ pub(crate) struct Change<V> {
     pub(crate) facts: Facts,
     pub(crate) stat_changed: bool,
     metadata_changed: bool,
+    /// Whether tombstones are removed for their age.
+    reclaims: bool,
     /// How long the commit may wait for readers.
     timeout: Duration,
     _guard: WriterGuard,
@@ -239,6 +241,7 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
             overlay: Overlay::default(),
             stat_changed: false,
             metadata_changed: false,
+            reclaims: false,
             timeout,
             _guard: guard,
         })))
@@ -294,6 +297,9 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
             Views::Live => self.lock.alone(timeout, || database.apply(batch))?,
         }
         self.lock.know_facts(applying.number(), Arc::new(facts));
+        if change.reclaims {
+            self.lock.set_tombstones(Tombstones::Unknown);
+        }
         drop(applying);
         // The next writer may go on while this one waits for the sync.
         drop(guard);
@@ -324,10 +330,30 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
         for place in &absent {
             keys::set_section(keys.get_mut(*place), section::TOMBSTONE);
         }
+        if absent.is_empty() || self.has_no_tombstones()? {
+            return Ok(rows);
+        }
         if absent.len() < MANY_NAMES || self.has_key_among(&keys, &absent)? {
             self.read_rows(&keys, absent, &mut rows)?;
         }
         Ok(rows)
+    }
+
+    /// Whether a writer knows that there is no tombstone, or finds out.
+    fn has_no_tombstones(&self) -> Result<bool> {
+        let Transaction::Write(change) = &self.transaction else {
+            return Ok(false);
+        };
+        if self.lock.tombstones() == Tombstones::Unknown {
+            let section = self.keys.section(section::TOMBSTONE);
+            // What this transaction removes may come back with a rollback.
+            let cursor = change.view.cursor(&section.start..&section.end, Walk::Up)?;
+            self.lock.set_tombstones(match cursor.entry() {
+                Some(_) => Tombstones::Perhaps,
+                None => Tombstones::None,
+            });
+        }
+        Ok(self.lock.tombstones() == Tombstones::None)
     }
 
     /// Reads the rows with the keys at these places into the same places; returns those of what is absent.
@@ -364,6 +390,9 @@ impl<S: OrderedStore, R: Row> KvStore<S, R> {
     pub(crate) fn replace_row(&mut self, old: Option<&R>, new: &R) -> Result<RowId> {
         if let Some(old) = old {
             self.remove_row(old)?;
+        }
+        if new.is_deleted() {
+            self.lock.set_tombstones(Tombstones::Perhaps);
         }
         let keys = self.keys;
         let change = self.change()?;
@@ -683,6 +712,7 @@ impl<S: OrderedStore, R: Row> Store for KvStore<S, R> {
         for row in &old {
             self.remove_row(row)?;
         }
+        self.change()?.reclaims |= !old.is_empty();
         Ok(old.len() as u64)
     }
 

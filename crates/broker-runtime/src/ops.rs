@@ -225,11 +225,10 @@ pub fn merge_objects<S: ContainerStore>(
     let point = source
         .map(|source| incoming(store, source, object_batch_sync_point(records)?))
         .transpose()?;
-    let names = Distinct::of(
-        records
-            .iter()
-            .map(|record| (record.name.as_str(), record.policy_index)),
-    );
+    if merge_distinct_objects(store, records)? {
+        return set_incoming(store, point);
+    }
+    let names = object_names(records);
     let stored = names.answers(store.rows(&names.names)?)?;
     let mut merged: Vec<(usize, ObjectRow)> = Vec::with_capacity(stored.len());
     let mut merged_at = vec![None; stored.len()];
@@ -260,6 +259,38 @@ pub fn merge_objects<S: ContainerStore>(
     set_incoming(store, point)
 }
 
+/// Merges object records that are each of another row, for which it is all the same whether they are merged together
+/// or one after the other; false, with nothing done, when some are of one row.
+///
+/// # Errors
+/// `InvalidInput` with nothing done.
+pub(crate) fn merge_distinct_objects<S: ContainerStore>(
+    store: &mut S,
+    records: &[ObjectRecord],
+) -> Result<bool> {
+    let names = object_names(records);
+    if !names.came_once() {
+        return Ok(false);
+    }
+    let stored = names.answers(store.rows(&names.names)?)?;
+    let merged: Vec<_> = stored
+        .iter()
+        .zip(records)
+        .map(|(stored, record)| merge_object(stored.as_ref(), record))
+        .collect::<Result<_>>()?;
+    for (old, new) in stored.iter().zip(&merged) {
+        if let Some(new) = new {
+            store.replace(old.as_ref(), new)?;
+        }
+    }
+    Ok(true)
+}
+
+fn object_names(records: &[ObjectRecord]) -> Distinct<(&str, PolicyIndex)> {
+    let names = records.iter();
+    Distinct::of(names.map(|record| (record.name.as_str(), record.policy_index)))
+}
+
 /// Merges container records, one after the other; all of it is decided before the first is written.
 ///
 /// # Errors
@@ -272,7 +303,10 @@ pub fn merge_containers<S: AccountStore>(
     let point = source
         .map(|source| incoming(store, source, container_batch_sync_point(records)?))
         .transpose()?;
-    let names = Distinct::of(records.iter().map(|record| record.name.as_str()));
+    if merge_distinct_containers(store, records)? {
+        return set_incoming(store, point);
+    }
+    let names = container_names(records);
     let mut rows = names.answers(store.rows(&names.names)?)?;
     let mut merged = Vec::with_capacity(records.len());
     for (record, place) in records.iter().zip(&names.places) {
@@ -296,6 +330,34 @@ pub fn merge_containers<S: AccountStore>(
         );
     }
     set_incoming(store, point)
+}
+
+/// As [`merge_distinct_objects`].
+///
+/// # Errors
+/// `InvalidInput` with nothing done.
+pub(crate) fn merge_distinct_containers<S: AccountStore>(
+    store: &mut S,
+    records: &[ContainerRecord],
+) -> Result<bool> {
+    let names = container_names(records);
+    if !names.came_once() {
+        return Ok(false);
+    }
+    let stored = names.answers(store.rows(&names.names)?)?;
+    let merged: Vec<_> = stored
+        .iter()
+        .zip(records)
+        .map(|(stored, record)| merge_container(stored.as_ref(), record))
+        .collect::<Result<_>>()?;
+    for (old, new) in stored.iter().zip(&merged) {
+        store.replace(old.as_ref(), new)?;
+    }
+    Ok(true)
+}
+
+fn container_names(records: &[ContainerRecord]) -> Distinct<&str> {
+    Distinct::of(records.iter().map(|record| record.name.as_str()))
 }
 
 /// The names of a batch, each once, and the place of each record's name among them.
@@ -326,6 +388,11 @@ impl<N: Copy + Eq + Hash> Distinct<N> {
             places: places.collect(),
             names,
         }
+    }
+
+    /// Whether no name came twice.
+    fn came_once(&self) -> bool {
+        self.names.len() == self.places.len()
     }
 
     /// What a store answered, one for each name.

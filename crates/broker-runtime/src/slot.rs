@@ -121,6 +121,8 @@ pub(crate) trait Kind<E: SyncEngine>: Send + Sync + Sized + 'static {
     ) -> Result<Buffered>;
     fn merge(store: &mut Self::Store, records: &[Self::Record], source: Option<&str>)
     -> Result<()>;
+    /// As [`ops::merge_distinct_objects`].
+    fn merge_distinct(store: &mut Self::Store, records: &[Self::Record]) -> Result<bool>;
     fn apply_own(store: &mut Self::Store, own: &Self::Own) -> Result<()>;
     fn forget_reported(store: &mut Self::Store) -> Result<()>;
 }
@@ -163,6 +165,10 @@ impl<E: SyncEngine> Kind<E> for Accounts {
         ops::merge_containers(store, records, source)
     }
 
+    fn merge_distinct(store: &mut Self::Store, records: &[ContainerRecord]) -> Result<bool> {
+        ops::merge_distinct_containers(store, records)
+    }
+
     fn apply_own(_: &mut Self::Store, own: &Self::Own) -> Result<()> {
         match *own {}
     }
@@ -200,6 +206,10 @@ impl<E: SyncEngine> Kind<E> for Containers {
         source: Option<&str>,
     ) -> Result<()> {
         ops::merge_objects(store, records, source)
+    }
+
+    fn merge_distinct(store: &mut Self::Store, records: &[ObjectRecord]) -> Result<bool> {
+        ops::merge_distinct_objects(store, records)
     }
 
     fn apply_own(store: &mut Self::Store, own: &ContainerWrite) -> Result<()> {
@@ -510,11 +520,7 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
                         fills_up = buffered == Buffered::Filling;
                         vec![Ok(Reply::Done); puts.len()]
                     }
-                    Ok(Buffered::No) => {
-                        self.commit_each(shared, writer, &options, &puts, |store, put| {
-                            K::merge(store, put, None).map(|()| Reply::Done)
-                        })
-                    }
+                    Ok(Buffered::No) => self.merge_puts(shared, writer, &options, &records, &puts),
                     Err(error) => vec![Err(error); puts.len()],
                 },
             );
@@ -525,6 +531,27 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         if fills_up {
             self.merge_later(shared, options);
         }
+    }
+
+    /// Merges puts in one transaction: together when that makes no difference.
+    fn merge_puts(
+        &self,
+        shared: &Shared<E>,
+        writer: &mut Option<K::Store>,
+        options: &BrokerOptions,
+        records: &[K::Record],
+        puts: &[&[K::Record]],
+    ) -> Vec<Result<Reply>> {
+        let merged = self.in_transaction(shared, writer, Access::Write, options, |store| {
+            match K::merge_distinct(store, records) {
+                Ok(true) => Ok(vec![Ok(Reply::Done); puts.len()]),
+                Err(error) if error.kind() != ErrorKind::InvalidInput => Err(error),
+                _ => self.make_each(store, puts, |store, put| {
+                    K::merge(store, put, None).map(|()| Reply::Done)
+                }),
+            }
+        });
+        merged.unwrap_or_else(|error| vec![Err(error); puts.len()])
     }
 
     /// Merges the buffer on another worker, so that the next writes need not. When no worker can be had, the next
@@ -607,16 +634,25 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         write: impl Fn(&mut K::Store, &W) -> Result<Reply>,
     ) -> Vec<Result<Reply>> {
         let committed = self.in_transaction(shared, writer, Access::Write, options, |store| {
-            let mut answers = Vec::with_capacity(writes.len());
-            for one in writes {
-                match write(store, one) {
-                    Err(error) if error.kind() != ErrorKind::InvalidInput => return Err(error),
-                    answer => answers.push(answer.map_err(|error| error.on(&self.location))),
-                }
-            }
-            Ok(answers)
+            self.make_each(store, writes, write)
         });
         committed.unwrap_or_else(|error| vec![Err(error); writes.len()])
+    }
+
+    fn make_each<W>(
+        &self,
+        store: &mut K::Store,
+        writes: &[W],
+        write: impl Fn(&mut K::Store, &W) -> Result<Reply>,
+    ) -> Result<Vec<Result<Reply>>> {
+        let mut answers = Vec::with_capacity(writes.len());
+        for one in writes {
+            match write(store, one) {
+                Err(error) if error.kind() != ErrorKind::InvalidInput => return Err(error),
+                answer => answers.push(answer.map_err(|error| error.on(&self.location))),
+            }
+        }
+        Ok(answers)
     }
 
     /// Runs `work` in a transaction of `handle`, opened or reopened as needed. After a failure the
