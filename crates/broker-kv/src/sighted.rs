@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 /// After how many steps a walk looks at the clock.
 const STRETCH: u32 = 64;
 
-/// What took less is tried once more before it is believed. Threads are seldom kept from running for longer.
-const CERTAIN: Duration = Duration::from_millis(20);
+/// What took less than so many times as long as a gap is tried once more before it is believed: threads are seldom kept
+/// from running for 20 ms.
+const CERTAIN: u32 = 200;
 
 /// A view of a store with what is known about its gaps.
 #[derive(Debug)]
@@ -180,7 +181,7 @@ impl<V: View> Skipping<'_, V> {
         if took < self.gaps.long() {
             return;
         }
-        let took = match took < CERTAIN {
+        let took = match took < CERTAIN * self.gaps.long() {
             true => self.time_again(from),
             false => took,
         };

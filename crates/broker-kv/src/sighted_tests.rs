@@ -5,6 +5,7 @@ use crate::memory::{MemoryOrdered, MemoryView};
 use crate::ordered::{Batch, OrderedStore};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 type Map = BTreeMap<u8, u8>;
@@ -252,6 +253,79 @@ fn what_a_walk_found_empty_is_remembered_until_a_key_comes() {
     assert_eq!(keys(&view, Walk::Down), [50, 20]);
     let joined: &[(&[u8], &[u8])] = &[(&[1], &[20]), (&[20, 0], &[50]), (&[50, 0], &[100])];
     assert_eq!(gap_ranges(&world.gaps), between(joined));
+    // A walk down finds the same as one up.
+    world.gaps = Arc::new(Gaps::with_long(Duration::ZERO));
+    world.look();
+    let (view, _) = world.views.pop().unwrap();
+    assert_eq!(keys(&view, Walk::Down), [50, 20]);
+    assert_eq!(gap_ranges(&world.gaps), between(joined));
+}
+
+/// A view whose first cursors are slow, each to open and to take a step.
+struct Slow {
+    view: MemoryView,
+    cursors: Cell<u32>,
+    took: Duration,
+}
+
+struct SlowCursor<'a>(Box<dyn Cursor + 'a>, Duration);
+
+impl View for Slow {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.view.get(key)
+    }
+
+    fn cursor<'a>(&'a self, range: Range<&[u8]>, walk: Walk) -> Result<Box<dyn Cursor + 'a>> {
+        let slow = self.cursors.get() > 0;
+        self.cursors.set(self.cursors.get().saturating_sub(1));
+        let took = if slow { self.took } else { Duration::ZERO };
+        std::thread::sleep(took);
+        Ok(Box::new(SlowCursor(self.view.cursor(range, walk)?, took)))
+    }
+}
+
+impl Cursor for SlowCursor<'_> {
+    fn entry(&self) -> Option<Pair<'_>> {
+        self.0.entry()
+    }
+
+    fn step(&mut self) -> Result<()> {
+        std::thread::sleep(self.1);
+        self.0.step()
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        self.0.seek(key)
+    }
+}
+
+/// A failure would mean that a thread which had to wait for a processor leaves gaps that are none: each costs later walks
+/// a cursor.
+#[test]
+fn what_takes_long_only_once_is_no_gap() {
+    let learned = |cursors, took, long| {
+        let mut world = World::new();
+        world.gaps = Arc::new(Gaps::with_long(long));
+        world.commit(&vec![(50, Some(1)), (60, Some(1))]);
+        let slow = || {
+            Ok(Slow {
+                view: world.store.view()?,
+                cursors: Cell::new(cursors),
+                took,
+            })
+        };
+        let view = Sighted::take(&world.gaps, slow).unwrap();
+        assert_eq!(keys(&view, Walk::Up), [50, 60]);
+        gap_ranges(&world.gaps).len()
+    };
+    // A scheduler's own delays are shorter.
+    let (took, long) = (Duration::from_millis(150), Duration::from_millis(100));
+    assert_eq!(learned(0, took, long), 0);
+    // The second cursor is the one that measures again.
+    assert_eq!(learned(1, took, long), 0);
+    assert_eq!(learned(u32::MAX, took, long), 3);
+    // Nobody waits so long for a processor.
+    assert!(learned(1, took, Duration::from_micros(100)) > 0);
 }
 
 /// A failure would mean that a container whose head is filled and emptied again and again cannot be listed.

@@ -389,6 +389,37 @@ fn a_large_batch_finds_the_one_tombstone_among_its_names() {
     }
 }
 
+/// What a writer learned of tombstones must be true after a rollback as well: a put would not see that the deletion which
+/// it meets is newer.
+#[test]
+fn tombstones_that_a_rollback_brings_back_are_found() {
+    let engine = KvEngine::new(OneDevice::default());
+    create(&engine, "c").unwrap();
+    let mut store = open(&engine, "c");
+    let deleted = ObjectRecord::delete("gone", at(5));
+    write(&mut store, |store| {
+        ops::merge_objects(store, &[deleted], None).unwrap();
+    })
+    .unwrap();
+    drop(store);
+    let mut store = open(&engine, "c");
+    let put = |name: &str| [ObjectRecord::put(name, at(3), 1, "t/x", "e")];
+    let options = BrokerOptions::default();
+    store.begin(Access::Write, &options).unwrap();
+    let removed = store.remove_tombstones("", None, &at(9).internal());
+    assert_eq!(removed.unwrap(), 1);
+    ops::merge_objects(&mut store, &put("other"), None).unwrap();
+    store.rollback();
+    write(&mut store, |store| {
+        ops::merge_objects(store, &put("gone"), None).unwrap();
+    })
+    .unwrap();
+    store.begin(Access::Read, &options).unwrap();
+    let row = store.row("gone", PolicyIndex(0)).unwrap().unwrap();
+    assert!(row.deleted);
+    store.rollback();
+}
+
 /// Replicators ask for thousands of rows by number, which are looked for in groups and by name: one that is skipped, or
 /// out of its order, is never sent.
 #[test]

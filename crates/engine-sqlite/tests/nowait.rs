@@ -350,7 +350,11 @@ fn many_buffered_records_are_merged_by_those_who_may_wait() {
     let expected = waiting(&mut reader, show).unwrap();
     if bench.can_tell() {
         assert_eq!(shown_at_once(&mut reader).unwrap().unwrap(), expected);
-        // A name that was merged already: all of them have to be merged together.
+        // On other rows they have to be merged again.
+        commit_quietly(&bench, 5);
+        assert!(is_refused(&shown_at_once(&mut reader)));
+        waiting(&mut reader, show).unwrap();
+        // As they have to be together with one of a name that was merged already.
         put(&bench, "p00");
         assert!(is_refused(&shown_at_once(&mut reader)));
     }
