@@ -78,8 +78,12 @@ impl SledStore {
 
     /// The first block, or the last, of those that begin within a range.
     fn found<'k>(&self, starts: impl RangeBounds<&'k [u8]>, walk: Walk) -> Attempt<Option<Found>> {
+        self.next(&mut self.db.range(starts), walk)
+    }
+
+    /// The next block of a walk.
+    fn next(&self, blocks: &mut sled::Iter, walk: Walk) -> Attempt<Option<Found>> {
         let _whole = self.whole()?;
-        let mut blocks = self.db.range(starts);
         let next = match walk {
             Walk::Up => blocks.next(),
             Walk::Down => blocks.next_back(),
@@ -217,6 +221,9 @@ struct SledCursor<'a> {
     range: Range<Vec<u8>>,
     direction: Walk,
     current: Option<(Found, usize)>,
+    /// What follows the current block, when some did already. sled keeps the page it is on, as it was: whoever holds the
+    /// cursor keeps these keys from changing, and others in their blocks are passed over.
+    following: Option<sled::Iter>,
 }
 
 impl<'a> SledCursor<'a> {
@@ -226,6 +233,7 @@ impl<'a> SledCursor<'a> {
             range: range.start.to_vec()..range.end.to_vec(),
             direction,
             current: None,
+            following: None,
         };
         match direction {
             Walk::Up => cursor.seek(range.start)?,
@@ -242,7 +250,7 @@ impl<'a> SledCursor<'a> {
                 self.current = Some((here, at));
                 return Ok(());
             }
-            found = self.above(&here.start)?;
+            found = self.next_above(&here.start)?;
         }
         Ok(())
     }
@@ -254,23 +262,27 @@ impl<'a> SledCursor<'a> {
                 self.current = Some((here, at));
                 return Ok(());
             }
-            found = self.below(&here.start)?;
+            found = self.next_below(&here.start)?;
         }
         Ok(())
     }
 
     /// The last block that begins before another, unless that one holds the beginning of the cursor's range.
-    fn below(&self, start: &IVec) -> Result<Option<Found>> {
-        match **start <= *self.range.start {
-            true => Ok(None),
-            false => Ok(self.store.found(..&**start, Walk::Down)?),
+    fn next_below(&mut self, start: &IVec) -> Result<Option<Found>> {
+        if **start <= *self.range.start {
+            return Ok(None);
         }
+        let blocks = || self.store.db.range(..&**start);
+        let following = self.following.get_or_insert_with(blocks);
+        Ok(self.store.next(following, Walk::Down)?)
     }
 
     /// The first block that begins after a key, within the cursor's range.
-    fn above(&self, key: &[u8]) -> Result<Option<Found>> {
+    fn next_above(&mut self, key: &[u8]) -> Result<Option<Found>> {
         let starts = (Bound::Excluded(key), Bound::Excluded(&*self.range.end));
-        Ok(self.store.found(starts, Walk::Up)?)
+        let blocks = || self.store.db.range::<&[u8], _>(starts);
+        let following = self.following.get_or_insert_with(blocks);
+        Ok(self.store.next(following, Walk::Up)?)
     }
 }
 
@@ -304,11 +316,11 @@ impl Cursor for SledCursor<'_> {
             Walk::Up => {
                 // The next key that there can be.
                 key.push(0);
-                let next = self.above(&found.start)?;
+                let next = self.next_above(&found.start)?;
                 self.up(next, &key)
             }
             Walk::Down => {
-                let next = self.below(&found.start)?;
+                let next = self.next_below(&found.start)?;
                 self.down(next, &key)
             }
         }
@@ -320,16 +332,18 @@ impl Cursor for SledCursor<'_> {
             Walk::Up => {
                 let mut found = here.filter(|found| found.block.below(key) < found.block.len());
                 if found.is_none() {
+                    self.following = None;
                     found = self.store.found(..=key, Walk::Down)?;
                 }
                 if found.is_none() {
-                    found = self.above(key)?;
+                    found = self.next_above(key)?;
                 }
                 self.up(found, key)
             }
             Walk::Down => {
                 let mut found = here.filter(|found| found.block.below(key) > 0);
                 if found.is_none() {
+                    self.following = None;
                     found = self.store.found(..key, Walk::Down)?;
                 }
                 self.down(found, key)
