@@ -107,7 +107,8 @@
 //!
 //! Databases keep what was deleted for a while, as markers or as empty pages: the live row that was deleted is
 //! still in the way of a listing, though its tombstone is elsewhere. A walk that took long from one key to the
-//! next remembers that there is nothing in between, and later walks have a cursor on either side, none across.
+//! next, and takes long once more, remembers that there is nothing in between, and later walks have a cursor on
+//! either side, none across.
 //! Up to 64 gaps are remembered for each store, in memory, as long as somebody has it open. Commits are
 //! numbered, so that a view uses only what is true of it, and a commit that puts a key into a gap splits
 //! it before it is applied. `gaps.rs` says why that is right; a random test holds it against a plain map.
@@ -123,10 +124,10 @@
 //! | operation | reads | keys written |
 //! |---|---|---|
 //! | exists, is the handle current | 1 get, none | |
-//! | info | 2 gets | |
-//! | merge of *g* new records | 2*g* gets, 2 more by a writer that was not the last | 2*g* + 1, one batch |
-//! | … that overwrite rows | *g* gets, 2*g* for tombstones, and those 2 | 3*g* + 1; 4*g* + 1 when rows turn into tombstones or back |
-//! | listing | 2 gets, 1 seek and one for each gap, *l* steps; rows of other policies are passed over | |
+//! | info | none; 2 gets by the first who has the store open | |
+//! | merge of *g* new records | *g* gets, 2*g* where there are tombstones | 2*g* + 1, one batch |
+//! | … that overwrite rows | *g* gets, 2*g* for tombstones | 3*g* + 1; 4*g* + 1 when rows turn into tombstones or back |
+//! | listing | 1 seek and one for each gap, *l* steps; rows of other policies are passed over | |
 //! | … with a delimiter | one seek for each subdir, none when it was listed before; the rows inside are not read | |
 //! | … after a million deletions | the same: tombstones are elsewhere, and see below | |
 //! | rows by number | 1 seek, *l* steps, *l* gets; misplaced rows: a step for every row above the start | |

@@ -179,7 +179,7 @@ pub trait AccountStore: Store {
     /// # Errors
     /// When the store fails.
     fn rows(&mut self, names: &[&str]) -> Result<Vec<Option<ContainerRow>>> {
-        names.iter().map(|name| self.row(name)).collect()
+        each_in_order(names, |name| self.row(name))
     }
 
     /// Removes `old` and inserts `new` under the next row number, which is returned.
@@ -203,6 +203,20 @@ pub trait AccountStore: Store {
         range: &NameRange,
         visit: &mut dyn FnMut(ContainerRowRef<'_>) -> Step,
     ) -> Result<()>;
+}
+
+/// Asks for each name in ascending order, in which most stores have what they look for, and answers in the given one.
+fn each_in_order<N: Ord, R>(
+    names: &[N],
+    mut row: impl FnMut(&N) -> Result<Option<R>>,
+) -> Result<Vec<Option<R>>> {
+    let mut places: Vec<_> = (0..names.len()).collect();
+    places.sort_unstable_by(|one, other| names[*one].cmp(&names[*other]));
+    let mut rows: Vec<_> = names.iter().map(|_| None).collect();
+    for place in places {
+        rows[place] = row(&names[place])?;
+    }
+    Ok(rows)
 }
 
 /// Which rows an object scan shows.
@@ -236,8 +250,7 @@ pub trait ContainerStore: Store {
     /// # Errors
     /// When the store fails.
     fn rows(&mut self, names: &[(&str, PolicyIndex)]) -> Result<Vec<Option<ObjectRow>>> {
-        let each = names.iter().map(|(name, policy)| self.row(name, *policy));
-        each.collect()
+        each_in_order(names, |(name, policy)| self.row(name, *policy))
     }
 
     /// Removes `old` and inserts `new` under the next row number, which is returned.
