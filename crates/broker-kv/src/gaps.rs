@@ -9,9 +9,9 @@
 //! a walk                       ►f g h i         ►q r      a cursor between any two, in place of many steps
 //! ```
 //!
-//! A walk that took long to get from one place to the next, and takes as long again, remembers that there is
-//! nothing in between. What it remembers must be true of every view that uses it, though commits go on beside it. Commits of a store
-//! are counted; there is one at a time:
+//! A walk that took long to get from one place to the next, and takes long once more, remembers that there is
+//! nothing in between. What it remembers must be true of every view that uses it, though commits go on beside it.
+//! Commits of a store are counted; there is one at a time:
 //!
 //! ```text
 //! commit n     begun = n ── gaps are split where it puts keys ── apply ── ended = n
@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How long a step takes that is worth remembering: a thousand deleted keys, or a read from a slow disk.
+/// How long a step takes that is worth remembering: a thousand deleted keys.
 const LONG: Duration = Duration::from_micros(100);
 
 /// How many gaps a store remembers; then those that cost least are forgotten.

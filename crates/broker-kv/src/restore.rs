@@ -9,7 +9,7 @@
 //! Whoever works on an unfinished store holds its writer's lock.
 
 use crate::change::Overlay;
-use crate::device::{Device, REMOVAL_TIMEOUT, StoreLock, WriterGuard};
+use crate::device::{Device, REMOVAL_TIMEOUT, StoreLock, Tombstones, WriterGuard};
 use crate::engine::{Devices, KvEngine};
 use crate::keys::{self, Number, StoreKeys, section};
 use crate::ordered::{Batch, OrderedStore};
@@ -149,7 +149,8 @@ impl<S: OrderedStore> Device<S> {
                 );
             }
             let batch = overlay.into_batch();
-            // Who waits for this store's lock shares what was learned of its gaps, which are filled here.
+            // Who waits for this store's lock shares what was learned of its gaps and tombstones, which come here.
+            unfinished.lock.set_tombstones(Tombstones::Unknown);
             let applying = unfinished.lock.gaps.commit(&batch);
             self.database().apply(batch)?;
             drop(applying);

@@ -107,10 +107,13 @@ struct Skipping<'a, V: View> {
 #[derive(Default)]
 struct Stretch {
     steps: u32,
-    /// None while the cursor has not been opened.
+    /// None while the cursor stands nowhere.
     began: Option<Instant>,
-    /// The place from which the cursor came to where the stretch began.
+    /// The key that it began at.
     from: Vec<u8>,
+    /// How long a stretch may take before it is taken again, when that was in vain already: the time may be that of
+    /// whoever is shown the entries.
+    patience: Duration,
 }
 
 impl Stretch {
@@ -125,6 +128,7 @@ impl Stretch {
 impl<V: View> Skipping<'_, V> {
     /// Goes to the first entry from a place on, in the direction of the walk.
     fn open(&mut self, mut place: Vec<u8>) -> Result<()> {
+        self.look();
         self.inner = None;
         loop {
             if let Some(past) = jump(&self.known, &place, self.walk) {
@@ -155,6 +159,7 @@ impl<V: View> Skipping<'_, V> {
 
     /// Has the inner cursor go to a key ahead of it.
     fn go_to(&mut self, key: &[u8]) -> Result<()> {
+        self.look();
         let within = match self.walk {
             Walk::Up => key < self.end.as_slice(),
             Walk::Down => key > self.end.as_slice(),
@@ -200,10 +205,11 @@ impl<V: View> Skipping<'_, V> {
         again.map_or(Duration::ZERO, |_| began.elapsed())
     }
 
-    /// Remembers that there is nothing between a place and what comes next, when it took long to get there.
-    fn learn(&self, from: &[u8], here: Option<&[u8]>, took: Duration) {
+    /// Remembers that there is nothing between a place and what comes next, when it took long to get there; says whether
+    /// it did.
+    fn learn(&self, from: &[u8], here: Option<&[u8]>, took: Duration) -> bool {
         if took < self.gaps.long() {
-            return;
+            return false;
         }
         let gap = match (self.walk, here) {
             (Walk::Up, here) => from.to_vec()..here.unwrap_or(&self.end).to_vec(),
@@ -211,17 +217,19 @@ impl<V: View> Skipping<'_, V> {
             (Walk::Down, None) => self.end.clone()..from.to_vec(),
         };
         self.gaps.learn(gap, self.sight, took);
+        true
     }
 
-    /// Looks at the clock, and where the time went when many steps took as long as a gap does.
+    /// Ends a stretch: looks at the clock, and where the time went when the steps took as long as a gap does.
     fn look(&mut self) {
-        let now = Instant::now();
-        let Some(began) = self.stretch.began else {
+        let Some(began) = self.stretch.began.filter(|_| self.stretch.steps > 0) else {
             return;
         };
-        if now - began >= 2 * self.gaps.long() {
+        let took = began.elapsed();
+        if took >= self.stretch.patience.max(2 * self.gaps.long()) {
             // The walk itself needs nothing of this. What cannot be found out is not remembered.
-            let _ = self.retrace();
+            let learned = self.retrace(took).unwrap_or(false);
+            self.stretch.patience = if learned { Duration::ZERO } else { 2 * took };
         }
         match self.inner.as_ref().and_then(|inner| inner.entry()) {
             Some((here, _)) => self.stretch.begin(Instant::now(), here),
@@ -229,15 +237,16 @@ impl<V: View> Skipping<'_, V> {
         }
     }
 
-    /// Takes the steps of the stretch again, each by the clock.
-    fn retrace(&self) -> Result<()> {
+    /// Takes the steps of the stretch again, each by the clock, for as long as they took; says whether any was long.
+    fn retrace(&self, took: Duration) -> Result<bool> {
         let from = &self.stretch.from;
         let (start, stop) = match self.walk {
             Walk::Up => (from.clone(), self.end.clone()),
             Walk::Down => (self.end.clone(), after(from)),
         };
+        let again = Instant::now();
         let mut cursor = self.view.cursor(&start..&stop, self.walk)?;
-        let mut stood = Vec::new();
+        let (mut stood, mut learned) = (Vec::new(), false);
         for _ in 0..self.stretch.steps {
             let Some((key, _)) = cursor.entry() else {
                 break;
@@ -250,10 +259,13 @@ impl<V: View> Skipping<'_, V> {
             }
             let began = Instant::now();
             cursor.step()?;
-            let took = began.elapsed();
-            self.learn(&stood, cursor.entry().map(|(key, _)| key), took);
+            let here = cursor.entry().map(|(key, _)| key);
+            learned |= self.learn(&stood, here, began.elapsed());
+            if again.elapsed() > took && !self.gaps.long().is_zero() {
+                break;
+            }
         }
-        Ok(())
+        Ok(learned)
     }
 
     /// Goes on behind the next gap when there is nothing before it.
@@ -318,9 +330,7 @@ impl<V: View> Cursor for Skipping<'_, V> {
 
 impl<V: View> Drop for Skipping<'_, V> {
     fn drop(&mut self) {
-        if self.stretch.steps > 0 {
-            self.look();
-        }
+        self.look();
     }
 }
 

@@ -304,18 +304,9 @@ impl Cursor for SlowCursor<'_> {
 #[test]
 fn what_takes_long_only_once_is_no_gap() {
     let learned = |cursors, took, long| {
-        let mut world = World::new();
-        world.gaps = Arc::new(Gaps::with_long(long));
-        world.commit(&vec![(50, Some(1)), (60, Some(1))]);
-        let slow = || {
-            Ok(Slow {
-                view: world.store.view()?,
-                cursors: Cell::new(cursors),
-                took,
-            })
-        };
-        let view = Sighted::take(&world.gaps, slow).unwrap();
-        assert_eq!(keys(&view, Walk::Up), [50, 60]);
+        let world = some_rows(long);
+        let view = slow(&world, cursors, took);
+        assert_eq!(keys(&view, Walk::Up), [50, 60, 80]);
         gap_ranges(&world.gaps).len()
     };
     // A scheduler's own delays are shorter.
@@ -323,9 +314,50 @@ fn what_takes_long_only_once_is_no_gap() {
     assert_eq!(learned(0, took, long), 0);
     // The second cursor is the one that measures again.
     assert_eq!(learned(1, took, long), 0);
-    assert_eq!(learned(u32::MAX, took, long), 3);
+    assert_eq!(learned(u32::MAX, took, long), 4);
     // Nobody waits so long for a processor.
     assert!(learned(1, took, Duration::from_micros(100)) > 0);
+}
+
+/// A failure would mean that what was deleted in front of a gap that is known, or of what a listing by subdirs passes over,
+/// is walked over again and again.
+#[test]
+fn steps_that_end_at_a_gap_or_with_a_seek_are_looked_at() {
+    let (took, long) = (Duration::from_millis(1), Duration::from_micros(100));
+    let world = some_rows(long);
+    let (_, sight) = world.gaps.sight(|| ());
+    world.gaps.learn(vec![70]..vec![75], sight, took);
+    let view = slow(&world, u32::MAX, took);
+    assert_eq!(keys(&view, Walk::Up), [50, 60, 80]);
+    let known = gap_ranges(&world.gaps);
+    assert!(known.contains(&(vec![60, 0]..vec![80])), "{known:?}");
+
+    let world = some_rows(long);
+    let view = slow(&world, u32::MAX, took);
+    let mut cursor = view.cursor(&[1]..&[100], Walk::Up).unwrap();
+    cursor.step().unwrap();
+    cursor.seek(&[70]).unwrap();
+    drop(cursor);
+    let known = gap_ranges(&world.gaps);
+    assert!(known.contains(&(vec![50, 0]..vec![60])), "{known:?}");
+}
+
+fn some_rows(long: Duration) -> World {
+    let mut world = World::new();
+    world.gaps = Arc::new(Gaps::with_long(long));
+    world.commit(&vec![(50, Some(1)), (60, Some(1)), (80, Some(1))]);
+    world
+}
+
+fn slow(world: &World, cursors: u32, took: Duration) -> Sighted<Slow> {
+    let view = || {
+        Ok(Slow {
+            view: world.store.view()?,
+            cursors: Cell::new(cursors),
+            took,
+        })
+    };
+    Sighted::take(&world.gaps, view).unwrap()
 }
 
 /// A failure would mean that a container whose head is filled and emptied again and again cannot be listed.

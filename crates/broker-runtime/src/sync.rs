@@ -71,8 +71,9 @@ pub trait Store: Send + 'static {
     /// many rows would. What it cannot answer at once it refuses with `Busy`, the commit included, and the
     /// caller asks again in a read that may wait. It runs on a thread that serves many requests.
     ///
-    /// False, without a transaction, when nothing can be read so now: when records are buffered, unless
-    /// `options.skip_commits`. Engines that cannot tell whether they would wait never can.
+    /// False, without a transaction, when nothing can be read so now: when records are buffered that the reader is to
+    /// see (see `options.skip_commits` and `options.stale_reads_ok`) and that cannot be shown at once. Engines that
+    /// cannot tell whether they would wait never can.
     fn begin_without_waiting(&mut self, options: &BrokerOptions) -> bool {
         let _ = options;
         false

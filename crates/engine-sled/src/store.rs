@@ -221,9 +221,10 @@ struct SledCursor<'a> {
     range: Range<Vec<u8>>,
     direction: Walk,
     current: Option<(Found, usize)>,
-    /// What follows the current block, when some did already. sled keeps the page it is on, as it was: whoever holds the
-    /// cursor keeps these keys from changing, and others in their blocks are passed over.
-    following: Option<sled::Iter>,
+    /// What comes above the current block, when some did already. sled keeps the page it is on, as it was: whoever holds
+    /// the cursor keeps these keys from changing, and keys that are moved meanwhile are moved to blocks above, where they
+    /// are passed over when they were seen.
+    above: Option<sled::Iter>,
 }
 
 impl<'a> SledCursor<'a> {
@@ -233,7 +234,7 @@ impl<'a> SledCursor<'a> {
             range: range.start.to_vec()..range.end.to_vec(),
             direction,
             current: None,
-            following: None,
+            above: None,
         };
         match direction {
             Walk::Up => cursor.seek(range.start)?,
@@ -267,22 +268,22 @@ impl<'a> SledCursor<'a> {
         Ok(())
     }
 
-    /// The last block that begins before another, unless that one holds the beginning of the cursor's range.
-    fn next_below(&mut self, start: &IVec) -> Result<Option<Found>> {
-        if **start <= *self.range.start {
-            return Ok(None);
+    /// The last block that begins before another, unless that one holds the beginning of the cursor's range. It is looked
+    /// for from the root each time: a block that was cut has left keys of ours in one that begins later, on a page that
+    /// was passed already.
+    fn next_below(&self, start: &IVec) -> Result<Option<Found>> {
+        match **start <= *self.range.start {
+            true => Ok(None),
+            false => Ok(self.store.found(..&**start, Walk::Down)?),
         }
-        let blocks = || self.store.db.range(..&**start);
-        let following = self.following.get_or_insert_with(blocks);
-        Ok(self.store.next(following, Walk::Down)?)
     }
 
     /// The first block that begins after a key, within the cursor's range.
     fn next_above(&mut self, key: &[u8]) -> Result<Option<Found>> {
         let starts = (Bound::Excluded(key), Bound::Excluded(&*self.range.end));
         let blocks = || self.store.db.range::<&[u8], _>(starts);
-        let following = self.following.get_or_insert_with(blocks);
-        Ok(self.store.next(following, Walk::Up)?)
+        let above = self.above.get_or_insert_with(blocks);
+        Ok(self.store.next(above, Walk::Up)?)
     }
 }
 
@@ -332,7 +333,7 @@ impl Cursor for SledCursor<'_> {
             Walk::Up => {
                 let mut found = here.filter(|found| found.block.below(key) < found.block.len());
                 if found.is_none() {
-                    self.following = None;
+                    self.above = None;
                     found = self.store.found(..=key, Walk::Down)?;
                 }
                 if found.is_none() {
@@ -343,7 +344,6 @@ impl Cursor for SledCursor<'_> {
             Walk::Down => {
                 let mut found = here.filter(|found| found.block.below(key) > 0);
                 if found.is_none() {
-                    self.following = None;
                     found = self.store.found(..key, Walk::Down)?;
                 }
                 self.down(found, key)

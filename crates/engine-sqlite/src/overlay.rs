@@ -216,7 +216,7 @@ impl<K: Layout> SqliteStore<K> {
     /// The same without waiting. Few records may be new: a worker merges many.
     pub(crate) fn begin_overlaid_at_once(&mut self, options: &BrokerOptions) -> Result<bool> {
         let merged = self.overlay.as_ref().map_or(0, |kept| kept.merged.len());
-        let most = (merged + AT_ONCE) as u64;
+        let most = OVERLAY_CAP.min((merged + AT_ONCE) as u64);
         if !self.pending.is_ready() || self.pending.size()? > most {
             return Ok(false);
         }
