@@ -107,7 +107,7 @@ struct Skipping<'a, V: View> {
 #[derive(Default)]
 struct Stretch {
     steps: u32,
-    /// None while the cursor stands nowhere.
+    /// None when it has ended.
     began: Option<Instant>,
     /// The key that it began at.
     from: Vec<u8>,
@@ -128,7 +128,7 @@ impl Stretch {
 impl<V: View> Skipping<'_, V> {
     /// Goes to the first entry from a place on, in the direction of the walk.
     fn open(&mut self, mut place: Vec<u8>) -> Result<()> {
-        self.look();
+        self.end_stretch();
         self.inner = None;
         loop {
             if let Some(past) = jump(&self.known, &place, self.walk) {
@@ -159,7 +159,7 @@ impl<V: View> Skipping<'_, V> {
 
     /// Has the inner cursor go to a key ahead of it.
     fn go_to(&mut self, key: &[u8]) -> Result<()> {
-        self.look();
+        self.end_stretch();
         let within = match self.walk {
             Walk::Up => key < self.end.as_slice(),
             Walk::Down => key > self.end.as_slice(),
@@ -180,9 +180,7 @@ impl<V: View> Skipping<'_, V> {
     fn arrive(&mut self, from: &[u8], began: Instant) {
         let now = Instant::now();
         let took = now - began;
-        if let Some((here, _)) = self.inner.as_ref().and_then(|inner| inner.entry()) {
-            self.stretch.begin(now, here);
-        }
+        self.begin_stretch(now);
         if took < self.gaps.long() {
             return;
         }
@@ -220,9 +218,17 @@ impl<V: View> Skipping<'_, V> {
         true
     }
 
-    /// Ends a stretch: looks at the clock, and where the time went when the steps took as long as a gap does.
-    fn look(&mut self) {
-        let Some(began) = self.stretch.began.filter(|_| self.stretch.steps > 0) else {
+    /// Has a stretch begin where the inner cursor stands.
+    fn begin_stretch(&mut self, now: Instant) {
+        if let Some((here, _)) = self.inner.as_ref().and_then(|inner| inner.entry()) {
+            self.stretch.begin(now, here);
+        }
+    }
+
+    /// Looks at the clock, and where the time went when the steps took as long as a gap does.
+    fn end_stretch(&mut self) {
+        let began = self.stretch.began.take();
+        let Some(began) = began.filter(|_| self.stretch.steps > 0) else {
             return;
         };
         let took = began.elapsed();
@@ -230,10 +236,6 @@ impl<V: View> Skipping<'_, V> {
             // The walk itself needs nothing of this. What cannot be found out is not remembered.
             let learned = self.retrace(took).unwrap_or(false);
             self.stretch.patience = if learned { Duration::ZERO } else { 2 * took };
-        }
-        match self.inner.as_ref().and_then(|inner| inner.entry()) {
-            Some((here, _)) => self.stretch.begin(Instant::now(), here),
-            None => self.stretch.began = None,
         }
     }
 
@@ -293,7 +295,8 @@ impl<V: View> Cursor for Skipping<'_, V> {
             inner.step()?;
             self.stretch.steps += 1;
             if self.stretch.steps == STRETCH || self.gaps.long().is_zero() {
-                self.look();
+                self.end_stretch();
+                self.begin_stretch(Instant::now());
             }
         }
         self.settle()
@@ -330,7 +333,7 @@ impl<V: View> Cursor for Skipping<'_, V> {
 
 impl<V: View> Drop for Skipping<'_, V> {
     fn drop(&mut self) {
-        self.look();
+        self.end_stretch();
     }
 }
 

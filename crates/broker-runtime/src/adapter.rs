@@ -3,8 +3,9 @@
 use crate::ops;
 use crate::pool::Pool;
 use crate::recording::{KeptContainer, KeptObject, Recording};
-use crate::slot::{Accounts, ContainerWrite, Containers, Kind, Op, Reply, Slot, Table, Write};
+use crate::slot::{Slot, Table};
 use crate::sync::{AccountStore, ContainerStore, Restore, Store, SyncEngine};
+use crate::write::{Accounts, ContainerWrite, Containers, Kind, Op, Reply, Write};
 use async_trait::async_trait;
 use broker_api::{
     AccountBroker, AccountInfo, Broker, BrokerOptions, Capabilities, ContainerBroker,

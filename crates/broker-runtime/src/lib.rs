@@ -28,6 +28,7 @@ pub mod sync;
 
 mod recording;
 mod slot;
+mod write;
 
 pub use adapter::{Adapter, RuntimeOptions};
 

@@ -273,17 +273,27 @@ pub(crate) fn merge_distinct_objects<S: ContainerStore>(
         return Ok(false);
     }
     let stored = names.answers(store.rows(&names.names)?)?;
-    let merged: Vec<_> = stored
-        .iter()
-        .zip(records)
-        .map(|(stored, record)| merge_object(stored.as_ref(), record))
-        .collect::<Result<_>>()?;
+    merge_each(store, records, &stored, merge_object, S::replace)?;
+    Ok(true)
+}
+
+/// Merges each record with what is stored of its row; all of it is decided before the first row is written.
+fn merge_each<S, Record, Row>(
+    store: &mut S,
+    records: &[Record],
+    stored: &[Option<Row>],
+    merge: impl Fn(Option<&Row>, &Record) -> Result<Option<Row>>,
+    replace: impl Fn(&mut S, Option<&Row>, &Row) -> Result<RowId>,
+) -> Result<()> {
+    let pairs = stored.iter().zip(records);
+    let merged = pairs.map(|(stored, record)| merge(stored.as_ref(), record));
+    let merged: Vec<_> = merged.collect::<Result<_>>()?;
     for (old, new) in stored.iter().zip(&merged) {
         if let Some(new) = new {
-            store.replace(old.as_ref(), new)?;
+            replace(store, old.as_ref(), new)?;
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 fn object_names(records: &[ObjectRecord]) -> Distinct<(&str, PolicyIndex)> {
@@ -345,14 +355,8 @@ pub(crate) fn merge_distinct_containers<S: AccountStore>(
         return Ok(false);
     }
     let stored = names.answers(store.rows(&names.names)?)?;
-    let merged: Vec<_> = stored
-        .iter()
-        .zip(records)
-        .map(|(stored, record)| merge_container(stored.as_ref(), record))
-        .collect::<Result<_>>()?;
-    for (old, new) in stored.iter().zip(&merged) {
-        store.replace(old.as_ref(), new)?;
-    }
+    let merge = |stored: Option<&_>, record: &_| merge_container(stored, record).map(Some);
+    merge_each(store, records, &stored, merge, S::replace)?;
     Ok(true)
 }
 

@@ -13,14 +13,10 @@
 //! without end goes behind the others after every group.
 
 use crate::adapter::Shared;
-use crate::ops;
 use crate::pool::QueueFull;
-use crate::sync::{Access, AccountStore, Buffered, ContainerStore, Store, SyncEngine};
-use broker_api::{
-    BrokerOptions, ContainerMarks, ContainerRecord, Direction, Error, ErrorKind, Location,
-    MergeTimestamps, MetadataEntry, MetadataLimits, ObjectRecord, PolicyIndex, ReclaimAge,
-    RemoveObjects, Reported, Result, StoreKind, SyncPoint, Timestamp,
-};
+use crate::sync::{Access, Buffered, Store, SyncEngine};
+use crate::write::{Kind, Op, OpOf, Reply, apply};
+use broker_api::{BrokerOptions, Error, ErrorKind, Location, Result};
 use lru::LruCache;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -45,191 +41,6 @@ const EVICTION_TRIES: usize = 8;
 
 /// Idle handles that a store keeps besides its writer.
 const IDLE_READERS: usize = 2;
-
-/// A write that accounts and containers have in common.
-#[derive(Debug)]
-pub(crate) enum Write {
-    Delete(Timestamp),
-    PutTimestamp(Timestamp),
-    StatusChangedAt(Timestamp),
-    MergeTimestamps(MergeTimestamps),
-    Metadata(Vec<MetadataEntry>, Option<MetadataLimits>),
-    SyncPoints(Direction, Vec<SyncPoint>),
-    NewId {
-        remote_id: String,
-        new_id: String,
-    },
-    ReclaimPage {
-        age: ReclaimAge,
-        from: String,
-        page: usize,
-    },
-    Upgrade,
-}
-
-/// What a write answers.
-#[derive(Debug, Clone)]
-pub(crate) enum Reply {
-    Done,
-    Reclaimed(ops::ReclaimedPage),
-}
-
-/// A write to a store of a kind whose records are `R` and whose own writes are `O`.
-#[derive(Debug)]
-pub(crate) enum Op<R, O> {
-    /// Client writes, which may be buffered and need no row numbers.
-    Put(Vec<R>),
-    Merge {
-        records: Vec<R>,
-        source: Option<String>,
-    },
-    Store(Write),
-    Own(O),
-}
-
-impl<R, O> Op<R, O> {
-    /// What the write takes of a queue or a group, in records.
-    fn weight(&self) -> usize {
-        match self {
-            Op::Put(records) | Op::Merge { records, .. } => records.len().max(1),
-            Op::Store(_) | Op::Own(_) => 1,
-        }
-    }
-}
-
-/// A write that only containers have.
-#[derive(Debug)]
-pub(crate) enum ContainerWrite {
-    Remove(RemoveObjects),
-    SetPolicy(PolicyIndex, Timestamp),
-    Marks(ContainerMarks),
-}
-
-/// What differs between accounts and containers.
-pub(crate) trait Kind<E: SyncEngine>: Send + Sync + Sized + 'static {
-    const KIND: StoreKind;
-    type Store: Store;
-    type Record: Send + 'static;
-    type Own: Send + 'static;
-
-    fn table(shared: &Shared<E>) -> &Table<E, Self>;
-    fn open(engine: &E, location: &Location) -> Result<Option<Self::Store>>;
-    fn buffer(
-        store: &mut Self::Store,
-        records: &[Self::Record],
-        options: &BrokerOptions,
-    ) -> Result<Buffered>;
-    fn merge(store: &mut Self::Store, records: &[Self::Record], source: Option<&str>)
-    -> Result<()>;
-    /// As [`ops::merge_distinct_objects`].
-    fn merge_distinct(store: &mut Self::Store, records: &[Self::Record]) -> Result<bool>;
-    fn apply_own(store: &mut Self::Store, own: &Self::Own) -> Result<()>;
-    fn forget_reported(store: &mut Self::Store) -> Result<()>;
-}
-
-/// Accounts.
-#[derive(Debug)]
-pub(crate) struct Accounts;
-
-/// Containers.
-#[derive(Debug)]
-pub(crate) struct Containers;
-
-impl<E: SyncEngine> Kind<E> for Accounts {
-    const KIND: StoreKind = StoreKind::Account;
-    type Store = E::Account;
-    type Record = ContainerRecord;
-    type Own = std::convert::Infallible;
-
-    fn table(shared: &Shared<E>) -> &Table<E, Self> {
-        &shared.accounts
-    }
-
-    fn open(engine: &E, location: &Location) -> Result<Option<Self::Store>> {
-        engine.open_account(location)
-    }
-
-    fn buffer(
-        store: &mut Self::Store,
-        records: &[ContainerRecord],
-        options: &BrokerOptions,
-    ) -> Result<Buffered> {
-        store.buffer(records, options)
-    }
-
-    fn merge(
-        store: &mut Self::Store,
-        records: &[ContainerRecord],
-        source: Option<&str>,
-    ) -> Result<()> {
-        ops::merge_containers(store, records, source)
-    }
-
-    fn merge_distinct(store: &mut Self::Store, records: &[ContainerRecord]) -> Result<bool> {
-        ops::merge_distinct_containers(store, records)
-    }
-
-    fn apply_own(_: &mut Self::Store, own: &Self::Own) -> Result<()> {
-        match *own {}
-    }
-
-    fn forget_reported(_: &mut Self::Store) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl<E: SyncEngine> Kind<E> for Containers {
-    const KIND: StoreKind = StoreKind::Container;
-    type Store = E::Container;
-    type Record = ObjectRecord;
-    type Own = ContainerWrite;
-
-    fn table(shared: &Shared<E>) -> &Table<E, Self> {
-        &shared.containers
-    }
-
-    fn open(engine: &E, location: &Location) -> Result<Option<Self::Store>> {
-        engine.open_container(location)
-    }
-
-    fn buffer(
-        store: &mut Self::Store,
-        records: &[ObjectRecord],
-        options: &BrokerOptions,
-    ) -> Result<Buffered> {
-        store.buffer(records, options)
-    }
-
-    fn merge(
-        store: &mut Self::Store,
-        records: &[ObjectRecord],
-        source: Option<&str>,
-    ) -> Result<()> {
-        ops::merge_objects(store, records, source)
-    }
-
-    fn merge_distinct(store: &mut Self::Store, records: &[ObjectRecord]) -> Result<bool> {
-        ops::merge_distinct_objects(store, records)
-    }
-
-    fn apply_own(store: &mut Self::Store, own: &ContainerWrite) -> Result<()> {
-        match own {
-            ContainerWrite::Remove(remove) => store.remove_objects(remove),
-            ContainerWrite::SetPolicy(index, at) => {
-                ops::set_storage_policy_index(store, *index, *at)
-            }
-            ContainerWrite::Marks(marks) => store.set_marks(marks),
-        }
-    }
-
-    fn forget_reported(store: &mut Self::Store) -> Result<()> {
-        let mut marks = ContainerMarks::default();
-        marks.reported = Some(Reported::default());
-        store.set_marks(&marks)
-    }
-}
-
-type OpOf<E, K> = Op<<K as Kind<E>>::Record, <K as Kind<E>>::Own>;
 
 struct Waiting<E: SyncEngine, K: Kind<E>> {
     op: OpOf<E, K>,
@@ -542,16 +353,19 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         records: &[K::Record],
         puts: &[&[K::Record]],
     ) -> Vec<Result<Reply>> {
-        let merged = self.in_transaction(shared, writer, Access::Write, options, |store| {
-            match K::merge_distinct(store, records) {
+        self.commit_all(
+            shared,
+            writer,
+            options,
+            puts.len(),
+            |store| match K::merge_distinct(store, records) {
                 Ok(true) => Ok(vec![Ok(Reply::Done); puts.len()]),
                 Err(error) if error.kind() != ErrorKind::InvalidInput => Err(error),
                 _ => self.make_each(store, puts, |store, put| {
                     K::merge(store, put, None).map(|()| Reply::Done)
                 }),
-            }
-        });
-        merged.unwrap_or_else(|error| vec![Err(error); puts.len()])
+            },
+        )
     }
 
     /// Merges the buffer on another worker, so that the next writes need not. When no worker can be had, the next
@@ -606,8 +420,10 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
     fn commit_others(&self, shared: &Shared<E>, run: Vec<Waiting<E, K>>) {
         let options = most_patient(&run);
         let answers = self.with_writer(|writer| {
-            self.commit_each(shared, writer, &options, &run, |store, waiting| {
-                apply::<E, K>(store, &waiting.op)
+            self.commit_all(shared, writer, &options, run.len(), |store| {
+                self.make_each(store, &run, |store, waiting| {
+                    apply::<E, K>(store, &waiting.op)
+                })
             })
         });
         for (waiting, answer) in run.into_iter().zip(answers) {
@@ -624,21 +440,20 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         done
     }
 
-    /// Makes several writes in one transaction. Bad input fails alone, everything else all of them.
-    fn commit_each<W>(
+    /// Makes so many writes in one transaction. What fails it fails all of them.
+    fn commit_all(
         &self,
         shared: &Shared<E>,
         writer: &mut Option<K::Store>,
         options: &BrokerOptions,
-        writes: &[W],
-        write: impl Fn(&mut K::Store, &W) -> Result<Reply>,
+        count: usize,
+        make: impl FnOnce(&mut K::Store) -> Result<Vec<Result<Reply>>>,
     ) -> Vec<Result<Reply>> {
-        let committed = self.in_transaction(shared, writer, Access::Write, options, |store| {
-            self.make_each(store, writes, write)
-        });
-        committed.unwrap_or_else(|error| vec![Err(error); writes.len()])
+        let committed = self.in_transaction(shared, writer, Access::Write, options, make);
+        committed.unwrap_or_else(|error| vec![Err(error); count])
     }
 
+    /// Makes writes one after the other. Bad input fails alone.
     fn make_each<W>(
         &self,
         store: &mut K::Store,
@@ -734,40 +549,6 @@ fn most_patient<E: SyncEngine, K: Kind<E>>(run: &[Waiting<E, K>]) -> BrokerOptio
         options.pending_timeout = options.pending_timeout.max(waiting.options.pending_timeout);
     }
     options
-}
-
-fn apply<E: SyncEngine, K: Kind<E>>(store: &mut K::Store, op: &OpOf<E, K>) -> Result<Reply> {
-    match op {
-        Op::Put(records) => K::merge(store, records, None)?,
-        Op::Merge { records, source } => K::merge(store, records, source.as_deref())?,
-        Op::Own(own) => K::apply_own(store, own)?,
-        Op::Store(write) => return apply_common::<E, K>(store, write),
-    }
-    Ok(Reply::Done)
-}
-
-fn apply_common<E: SyncEngine, K: Kind<E>>(store: &mut K::Store, write: &Write) -> Result<Reply> {
-    match write {
-        Write::Delete(at) => ops::delete(store, *at)?,
-        Write::PutTimestamp(at) => ops::update_put_timestamp(store, *at)?,
-        Write::StatusChangedAt(at) => ops::update_status_changed_at(store, *at)?,
-        Write::MergeTimestamps(merge) => ops::merge_timestamps(store, merge)?,
-        Write::Metadata(updates, limits) => {
-            ops::update_metadata(store, updates, limits.as_ref())?;
-        }
-        Write::SyncPoints(direction, points) => {
-            ops::merge_sync_points(store, *direction, points)?;
-        }
-        Write::NewId { remote_id, new_id } => {
-            ops::new_id(store, remote_id, new_id)?;
-            K::forget_reported(store)?;
-        }
-        Write::ReclaimPage { age, from, page } => {
-            return ops::reclaim_page(store, age, from, *page).map(Reply::Reclaimed);
-        }
-        Write::Upgrade => store.upgrade()?,
-    }
-    Ok(Reply::Done)
 }
 
 /// Until the buffer is merged, or cannot be.

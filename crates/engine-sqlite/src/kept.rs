@@ -144,12 +144,14 @@ impl KeptRows {
 
     /// Remembers that a range was listed.
     pub(crate) fn listed(&mut self, range: &NameRange) {
-        let asked = match self.asked(range) {
-            Asked::Never => Asked::Once,
-            Asked::Once | Asked::Often => Asked::Often,
-        };
         let hash = self.hash_of(range);
-        self.listed.retain(|(of, _)| *of != hash);
+        let asked = match self.listed.iter().position(|(of, _)| *of == hash) {
+            Some(place) => {
+                self.listed.remove(place);
+                Asked::Often
+            }
+            None => Asked::Once,
+        };
         if self.listed.len() == LISTINGS {
             self.listed.remove(0);
         }

@@ -52,10 +52,15 @@ impl<K: Layout> SqliteStore<K> {
         self.must_not_wait = true;
         self.shown = false;
         self.unbegun = false;
-        match options.skip_commits || self.pending.size()? == 0 {
-            true => {}
-            false if options.stale_reads_ok => return self.begin_overlaid_at_once(options),
-            false => return Ok(false),
+        let buffered = if options.skip_commits {
+            0
+        } else {
+            self.pending.size()?
+        };
+        match buffered {
+            0 => {}
+            _ if options.stale_reads_ok => return self.begin_overlaid_at_once(buffered, options),
+            _ => return Ok(false),
         }
         self.unbegun = self.is_as_known();
         if !self.unbegun {

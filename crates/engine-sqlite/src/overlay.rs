@@ -213,11 +213,16 @@ impl<K: Layout> SqliteStore<K> {
         overlaid
     }
 
-    /// The same without waiting. Few records may be new: a worker merges many.
-    pub(crate) fn begin_overlaid_at_once(&mut self, options: &BrokerOptions) -> Result<bool> {
+    /// The same without waiting, while the pending file has about so many bytes. Few records may be new: a worker merges
+    /// many.
+    pub(crate) fn begin_overlaid_at_once(
+        &mut self,
+        size: u64,
+        options: &BrokerOptions,
+    ) -> Result<bool> {
         let merged = self.overlay.as_ref().map_or(0, |kept| kept.merged.len());
         let most = OVERLAY_CAP.min((merged + AT_ONCE) as u64);
-        if !self.pending.is_ready() || self.pending.size()? > most {
+        if !self.pending.is_ready() || size > most {
             return Ok(false);
         }
         let pending = self.locked(Duration::ZERO, POLL, |store| {

@@ -336,14 +336,20 @@ fn few_buffered_records_are_laid_over_the_rows_at_once() {
     assert_serves(&bench, &mut reader);
 }
 
-/// A failure would mean that the records of one store keep a connection's thread from all others.
-#[test]
-fn many_buffered_records_are_merged_by_those_who_may_wait() {
+/// A container with a buffered record, and a handle that has shown it.
+fn read_with_one_buffered() -> (Bench, SqliteStore<Container>, (Facts, Vec<ObjectEntry>)) {
     let bench = Bench::new();
     let mut reader = bench.reader();
     put(&bench, "p");
     settle(&mut reader);
-    waiting(&mut reader, show).unwrap();
+    let shown = waiting(&mut reader, show).unwrap();
+    (bench, reader, shown)
+}
+
+/// A failure would mean that the records of one store keep a connection's thread from all others.
+#[test]
+fn many_buffered_records_are_merged_by_those_who_may_wait() {
+    let (bench, mut reader, _) = read_with_one_buffered();
     for number in 0..100 {
         put(&bench, &format!("p{number:02}"));
     }
@@ -364,11 +370,7 @@ fn many_buffered_records_are_merged_by_those_who_may_wait() {
 
 #[test]
 fn buffered_records_that_another_holds_or_the_device_has_are_not_waited_for() {
-    let bench = Bench::new();
-    let mut reader = bench.reader();
-    put(&bench, "p");
-    settle(&mut reader);
-    let expected = waiting(&mut reader, show).unwrap();
+    let (bench, mut reader, expected) = read_with_one_buffered();
     if !bench.can_tell() {
         return;
     }
@@ -392,10 +394,7 @@ fn buffered_records_that_another_holds_or_the_device_has_are_not_waited_for() {
 fn buffered_records_are_committed_by_those_who_may_wait() {
     let bench = Bench::new();
     let mut reader = bench.reader();
-    let buffered = bench
-        .store()
-        .buffer(&[object("new", 6)], &BrokerOptions::default());
-    assert_eq!(buffered.unwrap(), Buffered::Yes);
+    put(&bench, "new");
     settle(&mut reader);
     assert!(!begins(&mut reader));
     let facts = waiting(&mut reader, Store::facts).unwrap();
@@ -411,11 +410,9 @@ fn buffered_records_are_committed_by_those_who_may_wait() {
 fn who_skips_buffered_records_need_not_wait_for_them() {
     let bench = Bench::new();
     let mut reader = bench.reader();
-    let options = BrokerOptions::default();
-    let buffered = bench.store().buffer(&[object("new", 6)], &options);
-    assert_eq!(buffered.unwrap(), Buffered::Yes);
+    put(&bench, "new");
     settle(&mut reader);
-    let skipping = options.skipping_commits();
+    let skipping = BrokerOptions::default().skipping_commits();
     assert_eq!(reader.begin_without_waiting(&skipping), bench.can_tell());
     if !bench.can_tell() {
         return;
