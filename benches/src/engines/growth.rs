@@ -6,21 +6,22 @@ use broker_api::{
     ContainerBroker, ContainerBrokerExt, Engine, Entry, ListObjects, ObjectRowRef, ObjectVisitor,
     RowFilter, RowId,
 };
-use broker_bench::memory;
 use broker_bench::plot::{Curve, Panel};
-use std::collections::BTreeMap;
+use broker_bench::{figures, memory};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Objects that are put at the same time.
 const WRITERS: usize = 16;
 
-/// For how long they are put, so many times; the least is kept, as of reading.
-const WRITING: Duration = Duration::from_millis(500);
-const WINDOWS: usize = 5;
+/// For how long they are put, and how often; the least is kept, as of reading.
+const WRITING: Duration = Duration::from_millis(400);
+const WINDOWS: usize = 7;
 
 /// After many rows were added an engine has this time for what it does in the background: the question is what a large
 /// container costs, not what filling it does.
@@ -48,18 +49,24 @@ const PUT_ANY: &str = "PUT into any container, 16 at a time: µs each";
 const HEAD_ANY: &str = "HEAD of any container: µs";
 const OF_STORES: [&str; 3] = [PUT_ANY, HEAD_ANY, MEMORY];
 
+/// Microseconds, mebibytes or ratios by question.
 type Costs = BTreeMap<String, f64>;
 
-/// The key of a size and of its costs in JSON.
-const SIZE: &str = "size";
-const COSTS: &str = "costs";
+/// What is known of one size.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Point {
+    size: usize,
+    costs: Costs,
+    /// The same beside a small container, which had its turns in the same seconds.
+    beside_small: Costs,
+}
 
 /// Costs of engines at each size.
 #[derive(Debug)]
 pub(crate) struct Growth {
     what: &'static str,
     questions: &'static [&'static str],
-    measured: Vec<(String, Vec<(usize, Costs)>)>,
+    measured: Vec<(String, Vec<Point>)>,
 }
 
 /// Of one container with more and more rows.
@@ -88,21 +95,23 @@ impl Growth {
         bench: &mut Bench,
         sizes: &[usize],
     ) -> Result<(), Failure> {
-        let container = bench.create("growing").await?;
+        let mut rows = Rows {
+            bench,
+            growing: bench.create("growing").await?,
+            small: bench.create("small").await?,
+            small_size: *sizes.first().ok_or("no sizes")?,
+            written: 0,
+        };
+        fill(&rows.small, 0..rows.small_size).await?;
         let mut filled = 0;
         let mut measured = Vec::new();
         for &size in sizes {
-            merge(
-                &container,
-                (filled..size).map(|i| put_numbered(i, 2)),
-                10_000,
-            )
-            .await?;
+            fill(&rows.growing, filled..size).await?;
             if size - filled > REST_AFTER {
                 std::thread::sleep(REST);
             }
             filled = size;
-            measured.push((size, rows_cost(&container, size).await?));
+            measured.push(rows.cost(size).await?);
             eprintln!("{engine}: {size} rows measured");
         }
         self.measured.push((engine.to_owned(), measured));
@@ -124,7 +133,11 @@ impl Growth {
             }
             made = size;
             let engine = Arc::clone(bench.engine()?);
-            measured.push((size, stores_cost(&engine, size).await?));
+            measured.push(Point {
+                size,
+                costs: stores_cost(&engine, size).await?,
+                beside_small: Costs::new(),
+            });
             eprintln!("{}: {size} containers measured", engine.name());
         }
         self.measured.push((engine.to_owned(), measured));
@@ -137,21 +150,16 @@ impl Growth {
         engine: &str,
         figures: &serde_json::Value,
     ) -> Result<(), Failure> {
-        let points = figures[engine].as_array().ok_or("no figures")?;
-        let point = |point: &serde_json::Value| {
-            let size = point[SIZE].as_u64().ok_or("no size")?;
-            let costs: Costs = serde_json::from_value(point[COSTS].clone())?;
-            Ok::<_, Failure>((usize::try_from(size)?, costs))
-        };
-        let points = points.iter().map(point).collect::<Result<_, _>>()?;
+        let points = Vec::deserialize(&figures[engine])?;
         self.measured.push((engine.to_owned(), points));
         Ok(())
     }
 
-    /// A table: a line for each question and engine, a column for each size, and the last beside the first.
+    /// A table: a line for each question and engine, a column for each size, the last beside the first, and the last
+    /// beside a small container in turns.
     pub(crate) fn markdown(&self) -> String {
         let points = self.measured.iter().flat_map(|(_, points)| points);
-        let sizes: std::collections::BTreeSet<usize> = points.map(|(size, _)| *size).collect();
+        let sizes: BTreeSet<usize> = points.map(|point| point.size).collect();
         let mut text = format!("| {} | |", self.what);
         // Writing to a string does not fail, here and below.
         sizes.iter().for_each(|size| {
@@ -159,25 +167,30 @@ impl Growth {
         });
         let _ = writeln!(
             text,
-            " last beside first |\n|---|---|{}---|",
-            "---|".repeat(sizes.len())
+            " last beside first | in turns |\n|---|---|{}",
+            "---|".repeat(sizes.len() + 2)
         );
         for question in self.questions {
             for (engine, points) in &self.measured {
                 let _ = write!(text, "| {question} | {engine} |");
                 for size in &sizes {
-                    let point = points.iter().find(|(at, _)| at == size);
-                    let cost = point.and_then(|(_, costs)| costs.get(*question));
+                    let point = points.iter().find(|point| point.size == *size);
+                    let cost = point.and_then(|point| point.costs.get(*question));
                     let _ = match cost {
                         Some(cost) if *cost < 100.0 => write!(text, " {cost:.1} |"),
                         Some(cost) => write!(text, " {cost:.0} |"),
                         None => write!(text, " |"),
                     };
                 }
-                let mut costs = points.iter().filter_map(|(_, costs)| costs.get(*question));
+                let mut costs = points.iter().filter_map(|point| point.costs.get(*question));
                 let _ = match (costs.next(), costs.next_back()) {
-                    (Some(first), Some(last)) => writeln!(text, " {:.2} |", last / first),
-                    _ => writeln!(text, " |"),
+                    (Some(first), Some(last)) => write!(text, " {:.2} |", last / first),
+                    _ => write!(text, " |"),
+                };
+                let last = points.last();
+                let _ = match last.and_then(|point| point.beside_small.get(*question)) {
+                    Some(ratio) => writeln!(text, " {ratio:.2} |"),
+                    None => writeln!(text, " |"),
                 };
             }
         }
@@ -187,10 +200,10 @@ impl Growth {
     /// A plot for each question, a curve for each engine.
     pub(crate) fn panels(&self) -> Vec<Panel> {
         let panel = |question: &&'static str| {
-            let curve = |(engine, points): &(String, Vec<(usize, Costs)>)| {
-                let cost = |(size, costs): &(usize, Costs)| {
-                    let cost = costs.get(*question).filter(|cost| **cost > 0.0)?;
-                    Some((*size as f64, *cost))
+            let curve = |(engine, points): &(String, Vec<Point>)| {
+                let cost = |point: &Point| {
+                    let cost = point.costs.get(*question).filter(|cost| **cost > 0.0)?;
+                    Some((point.size as f64, *cost))
                 };
                 Curve {
                     name: engine.clone(),
@@ -207,11 +220,8 @@ impl Growth {
     }
 
     pub(crate) fn as_json(&self) -> serde_json::Value {
-        let engines = self.measured.iter().map(|(engine, points)| {
-            let points = points.iter();
-            let points = points.map(|(size, costs)| serde_json::json!({SIZE: size, COSTS: costs}));
-            (engine.clone(), points.collect::<Vec<_>>().into())
-        });
+        let engines = self.measured.iter();
+        let engines = engines.map(|(engine, points)| (engine.clone(), serde_json::json!(points)));
         engines.collect::<serde_json::Map<_, _>>().into()
     }
 }
@@ -270,24 +280,87 @@ fn micros(times: Vec<Duration>) -> f64 {
     median(times).as_secs_f64() * 1e6
 }
 
-async fn rows_cost(container: &Arc<dyn ContainerBroker>, size: usize) -> Result<Costs, Failure> {
-    // What is buffered is merged before the reads are timed.
-    container
-        .items_since(RowId(i64::MAX - 1), 1, RowFilter::All)
-        .await?;
-    let mut costs = Costs::new();
-    for _ in 0..ROUNDS {
-        for (question, cost) in read_costs(container, size).await? {
-            let least = costs.entry(question).or_insert(cost);
+/// Merges the objects of some numbers.
+async fn fill(container: &Arc<dyn ContainerBroker>, numbers: Range<usize>) -> Result<(), Failure> {
+    merge(container, numbers.map(|i| put_numbered(i, 2)), 10_000).await
+}
+
+/// A container that grows, and a small one of the same device. What a device has done lately costs both, and so does a
+/// slow second of the machine.
+struct Rows<'a> {
+    bench: &'a Bench,
+    growing: Arc<dyn ContainerBroker>,
+    small: Arc<dyn ContainerBroker>,
+    small_size: usize,
+    /// Objects that were put so far. No name is put twice.
+    written: usize,
+}
+
+impl Rows<'_> {
+    async fn cost(&mut self, size: usize) -> Result<Point, Failure> {
+        // What is buffered is merged before the reads are timed.
+        for container in [&self.growing, &self.small] {
+            let last = RowId(i64::MAX - 1);
+            container.items_since(last, 1, RowFilter::All).await?;
+        }
+        let mut turns = Turns::default();
+        for _ in 0..ROUNDS {
+            let growing = read_costs(&self.growing, size).await?;
+            let small = read_costs(&self.small, self.small_size).await?;
+            turns.add(growing, &small);
+            std::thread::sleep(PAUSE);
+        }
+        let memory = memory::of_this_process().0 as f64;
+        // Last, since it adds rows.
+        for window in 0..WINDOWS {
+            let empty = format!("empty beside {size} rows, {window}");
+            let empty = self.bench.create(&empty).await?;
+            let growing = self.put_cost(Arc::clone(&self.growing)).await?;
+            let empty = self.put_cost(empty).await?;
+            turns.add(growing, &empty);
+            std::thread::sleep(PAUSE);
+        }
+        let mut point = turns.finish(size);
+        point.costs.insert(MEMORY.into(), memory);
+        Ok(point)
+    }
+
+    async fn put_cost(&mut self, container: Arc<dyn ContainerBroker>) -> Result<Costs, Failure> {
+        let always = move |_| Arc::clone(&container);
+        let (count, cost) = put_for_a_while(&always, self.written).await?;
+        self.written += count;
+        Ok(Costs::from([(PUT.into(), cost)]))
+    }
+}
+
+/// Costs of two containers that are measured one after the other, again and again.
+#[derive(Default)]
+struct Turns {
+    least: Costs,
+    ratios: BTreeMap<String, Vec<f64>>,
+}
+
+impl Turns {
+    fn add(&mut self, growing: Costs, small: &Costs) {
+        for (question, cost) in growing {
+            if let Some(small) = small.get(&question) {
+                let ratios = self.ratios.entry(question.clone()).or_default();
+                ratios.push(cost / small);
+            }
+            let least = self.least.entry(question).or_insert(cost);
             *least = least.min(cost);
         }
-        std::thread::sleep(PAUSE);
     }
-    costs.insert(MEMORY.into(), memory::of_this_process().0 as f64);
-    // Last, since it adds rows.
-    let written = Arc::clone(container);
-    costs.insert(PUT.into(), put_cost(move |_| Arc::clone(&written)).await?);
-    Ok(costs)
+
+    fn finish(self, size: usize) -> Point {
+        let ratios = self.ratios.into_iter();
+        let ratios = ratios.map(|(question, ratios)| (question, figures::median(ratios)));
+        Point {
+            size,
+            costs: self.least,
+            beside_small: ratios.collect(),
+        }
+    }
 }
 
 /// Looks at entries as a server does, which writes them down at once. With texts of their own a page of 10,000 would
