@@ -315,8 +315,18 @@ impl Rows<'_> {
         for window in 0..WINDOWS {
             let empty = format!("empty beside {size} rows, {window}");
             let empty = self.bench.create(&empty).await?;
-            let growing = self.put_cost(Arc::clone(&self.growing)).await?;
-            let empty = self.put_cost(empty).await?;
+            let growing = Arc::clone(&self.growing);
+            // Who is second has the flushes of the first beside it.
+            let (growing, empty) = match window % 2 {
+                0 => {
+                    let growing = self.put_cost(growing).await?;
+                    (growing, self.put_cost(empty).await?)
+                }
+                _ => {
+                    let empty = self.put_cost(empty).await?;
+                    (self.put_cost(growing).await?, empty)
+                }
+            };
             turns.add(growing, &empty);
             std::thread::sleep(PAUSE);
         }
