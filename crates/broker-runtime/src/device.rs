@@ -3,6 +3,7 @@
 use crate::slot::lock;
 use broker_api::DeviceHealth;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,8 +61,8 @@ struct Seen {
     room_at: Instant,
 }
 
-/// Devices seen lately, by path.
-static SEEN: LazyLock<Mutex<HashMap<PathBuf, Seen>>> = LazyLock::new(Mutex::default);
+/// Devices seen lately, by path, which is hashed as one piece and not part by part.
+static SEEN: LazyLock<Mutex<HashMap<OsString, Seen>>> = LazyLock::new(Mutex::default);
 
 /// The condition of a device below `devices`, which must be mounted when `mount_check` says so.
 ///
@@ -76,7 +77,7 @@ pub fn health(devices: &Path, device: &str, mount_check: bool) -> io::Result<Dev
     let path = devices.join(device);
     let now = Instant::now();
     let is_recent = |then: Instant, limit| now.saturating_duration_since(then) < limit;
-    let seen = lock(&SEEN).get(&path).copied();
+    let seen = lock(&SEEN).get(path.as_os_str()).copied();
     let seen = seen.filter(|seen| is_recent(seen.room_at, ROOM_IS_KNOWN_FOR));
     if let Some(seen) = seen
         && is_recent(seen.present, PRESENCE_IS_KNOWN_FOR)
@@ -103,7 +104,7 @@ pub fn health(devices: &Path, device: &str, mount_check: bool) -> io::Result<Dev
     };
     let mut devices = lock(&SEEN);
     devices.retain(|_, seen| is_recent(seen.room_at, ROOM_IS_KNOWN_FOR));
-    devices.insert(path, seen);
+    devices.insert(path.into_os_string(), seen);
     Ok(room)
 }
 

@@ -46,16 +46,16 @@ impl<K: Layout> SqliteStore<K> {
     fn try_at_once(&mut self, options: &BrokerOptions) -> broker_api::Result<bool> {
         // What is asked for here are names that were looked up when the store was opened. A directory that has
         // changed since is read by those who may wait.
-        if !self.is_open() || !self.is_settled() {
+        let Some(dir) = self.settled().filter(|_| self.is_open()) else {
             return Ok(false);
-        }
+        };
         self.must_not_wait = true;
         self.shown = false;
         self.unbegun = false;
         let buffered = if options.skip_commits {
             0
         } else {
-            self.pending.size()?
+            self.pending.size_in(dir)?
         };
         match buffered {
             0 => {}

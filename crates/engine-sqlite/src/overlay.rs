@@ -226,7 +226,10 @@ impl<K: Layout> SqliteStore<K> {
             return Ok(false);
         }
         let pending = self.locked(Duration::ZERO, POLL, |store| {
-            let pending = store.pending.read_at_once().filter(|_| store.is_settled());
+            let pending = store
+                .pending
+                .read_at_once()
+                .filter(|_| store.settled().is_some());
             if pending.is_some() {
                 store.start_at_once()?;
             }

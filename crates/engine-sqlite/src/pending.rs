@@ -52,6 +52,8 @@ pub(crate) struct Pending {
     path: PathBuf,
     lock: Option<(OwnedFd, FileId)>,
     file: Option<Open>,
+    /// What the directory said of changes before the name was looked up and found to lead to `file`, or nowhere.
+    found_in: Option<DirState>,
 }
 
 /// The pending file while it is open.
@@ -78,6 +80,7 @@ impl Pending {
             name,
             lock: None,
             file: None,
+            found_in: None,
         })
     }
 
@@ -146,6 +149,23 @@ impl Pending {
         Ok(self.look()?.map_or(0, |(size, _)| size))
     }
 
+    /// The same where the directory says this of changes, and says so at no time after the next one. The name is looked
+    /// up once for each, and then the file is asked that it led to.
+    pub(crate) fn size_in(&mut self, dir: DirState) -> Attempt<u64> {
+        if self.found_in != Some(dir) {
+            match self.look()? {
+                Some(_) => _ = self.file()?,
+                None => self.forget(),
+            }
+            self.found_in = Some(dir);
+        }
+        let Some(open) = &self.file else {
+            return Ok(0);
+        };
+        let stat = rustix::fs::fstat(&open.file).at("look at", &self.path)?;
+        Ok(stat.st_size as u64)
+    }
+
     /// Appends entries in one write, unless the file is over its cap. The lock is held.
     ///
     /// # Errors
@@ -190,6 +210,7 @@ impl Pending {
         let (kept, size) = match (open, seen) {
             (Some(open), Some((size, now))) if open.id == now => (open, size),
             _ => {
+                self.forget();
                 let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
                 let mode = Mode::from_raw_mode(0o666);
                 let opened = rustix::fs::openat(&self.dir, &self.name, flags, mode);
@@ -204,6 +225,11 @@ impl Pending {
             }
         };
         Ok((self.file.insert(kept), size))
+    }
+
+    fn forget(&mut self) {
+        self.file = None;
+        self.found_in = None;
     }
 
     fn sync_dir(&mut self) -> Attempt<()> {
@@ -301,7 +327,7 @@ impl Pending {
             let _ = std::fs::remove_file(&temporary);
         }
         // The new one is opened by who needs it, and its name synced before what is appended counts as durable.
-        self.file = None;
+        self.forget();
         replaced
     }
 
@@ -439,6 +465,41 @@ mod tests {
             .unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"");
         assert_eq!(std::fs::read_dir(&paths.dir).unwrap().count(), 1);
+    }
+
+    /// A failure would mean that a client does not see what was acknowledged to it.
+    #[test]
+    fn size_is_that_of_the_file_to_which_the_name_leads() {
+        let devices = tempfile::tempdir().unwrap();
+        let paths = paths(devices.path());
+        let mut pending = Pending::open(&paths).unwrap();
+        let size = |pending: &mut Pending| {
+            let dir = loop {
+                match pending.dir_state().filter(DirState::is_past) {
+                    Some(dir) => break dir,
+                    None => std::thread::sleep(Duration::from_millis(1)),
+                }
+            };
+            pending.size_in(dir).unwrap()
+        };
+        assert_eq!(size(&mut pending), 0);
+        let file = paths.dir.join(paths.pending_name());
+        std::fs::write(&file, b":theirs").unwrap();
+        assert_eq!(size(&mut pending), 7);
+        let mut theirs = File::options().append(true).open(&file).unwrap();
+        theirs.write_all(b":more").unwrap();
+        assert_eq!(size(&mut pending), 12);
+        let other = paths.dir.join("other");
+        std::fs::write(&other, b":new").unwrap();
+        std::fs::rename(&other, &file).unwrap();
+        assert_eq!(size(&mut pending), 4);
+        std::fs::create_dir(paths.dir.join(format!("{}.tmp", paths.pending_name()))).unwrap();
+        assert_eq!(size(&mut pending), 4);
+        let replaced = pending.remove(b":n", Durability::Disk, true, || Ok(()));
+        assert!(replaced.is_err());
+        assert_eq!(size(&mut pending), 4);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(size(&mut pending), 0);
     }
 
     /// Each merge that fails would otherwise be tried again with the next put.

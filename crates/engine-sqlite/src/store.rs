@@ -574,29 +574,25 @@ impl<K: Layout> SqliteStore<K> {
         appended
     }
 
-    /// Whether it is known without a look into the directory that the path leads to the open file, or did so a hundredth
-    /// of a second ago, and that Swift has not begun to split the container.
-    pub(crate) fn is_settled(&mut self) -> bool {
-        let Some(settled) = &mut self.settled else {
-            return false;
-        };
-        if self.pending.dir_state() != Some(settled.dir) {
-            return false;
+    /// What the directory says of changes, when it is known without a look into it that the path leads to the open file,
+    /// or did so a hundredth of a second ago, and that Swift has not begun to split the container.
+    pub(crate) fn settled(&mut self) -> Option<DirState> {
+        let settled = self.settled.as_mut()?;
+        let dir = self.pending.dir_state().filter(|dir| *dir == settled.dir)?;
+        if settled.followed.elapsed() >= BELIEVED {
+            settled.followed = Instant::now();
+            if !matches!(self.pending.is_in(&self.paths.dir), Ok(true)) {
+                self.settled = None;
+                return None;
+            }
         }
-        if settled.followed.elapsed() < BELIEVED {
-            return true;
-        }
-        settled.followed = Instant::now();
-        if !matches!(self.pending.is_in(&self.paths.dir), Ok(true)) {
-            self.settled = None;
-        }
-        self.settled.is_some()
+        Some(dir)
     }
 
     /// Whether the path leads to the open file, and whether Swift has begun to split the container. The directory is read
     /// unless it is settled.
     fn look(&mut self) -> Attempt<Found> {
-        if self.is_settled() {
+        if self.settled().is_some() {
             return Ok(Found {
                 same: true,
                 sharded: false,
