@@ -149,8 +149,8 @@ impl Pending {
         Ok(self.look()?.map_or(0, |(size, _)| size))
     }
 
-    /// The same where the directory says this of changes, and says so at no time after the next one. The name is looked
-    /// up once for each, and then the file is asked that it led to.
+    /// The same, for a caller who saw just now that this is what the directory says of changes, and that any later change
+    /// makes it say something else. The name is looked up once; from then on the file that it led to is asked.
     pub(crate) fn size_in(&mut self, dir: DirState) -> Attempt<u64> {
         if self.found_in != Some(dir) {
             match self.look()? {
