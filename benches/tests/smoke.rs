@@ -51,5 +51,10 @@ fn figures_are_put_where_the_document_has_them() {
     }
     let figures = std::fs::read_to_string(folder.path().join("figures.json")).unwrap();
     let figures: serde_json::Value = serde_json::from_str(&figures).unwrap();
-    assert_eq!(figures["rows"]["sqlite"][1]["size"], 2000);
+    let last = &figures["rows"]["sqlite"][1];
+    assert_eq!(last["size"], 2000);
+    for question in ["HEAD: µs", "PUT, 16 at a time: µs each"] {
+        let ratio = last["beside_small"][question].as_f64();
+        assert!(ratio.is_some_and(|ratio| ratio > 0.0), "{last}");
+    }
 }

@@ -53,7 +53,7 @@ const OF_STORES: [&str; 3] = [PUT_ANY, HEAD_ANY, MEMORY];
 type Costs = BTreeMap<String, f64>;
 
 /// What is known of one size.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Point {
     size: usize,
     costs: Costs,
@@ -125,7 +125,7 @@ impl Growth {
         bench: &mut Bench,
         sizes: &[NonZeroUsize],
     ) -> Result<(), Failure> {
-        let mut made = 0;
+        let (mut made, mut written) = (0, 0);
         let mut measured = Vec::new();
         for size in sizes.iter().map(|size| size.get()) {
             for number in made..size {
@@ -135,7 +135,7 @@ impl Growth {
             let engine = Arc::clone(bench.engine()?);
             measured.push(Point {
                 size,
-                costs: stores_cost(&engine, size).await?,
+                costs: stores_cost(&engine, size, &mut written).await?,
                 beside_small: Costs::new(),
             });
             eprintln!("{}: {size} containers measured", engine.name());
@@ -227,18 +227,19 @@ impl Growth {
 }
 
 /// Puts objects for some windows of time, each into the container that is chosen for its number, and says how long each
-/// takes when all are counted together, in the best window.
+/// takes when all are counted together, in the best window. Numbers go on from those that were written before.
 async fn put_cost(
     container: impl Fn(usize) -> Arc<dyn ContainerBroker> + Clone + Send + 'static,
+    written: &mut usize,
 ) -> Result<f64, Failure> {
-    let (mut least, mut written) = (f64::INFINITY, 0);
+    let mut least = f64::INFINITY;
     for window in 0..WINDOWS {
         if window > 0 {
             std::thread::sleep(PAUSE);
         }
-        let (count, cost) = put_for_a_while(&container, written).await?;
+        let (count, cost) = put_for_a_while(&container, *written).await?;
         least = least.min(cost);
-        written += count;
+        *written += count;
     }
     Ok(least)
 }
@@ -443,7 +444,11 @@ async fn timed(
     Ok(micros(times))
 }
 
-async fn stores_cost(engine: &Arc<dyn Engine>, size: usize) -> Result<Costs, Failure> {
+async fn stores_cost(
+    engine: &Arc<dyn Engine>,
+    size: usize,
+    written: &mut usize,
+) -> Result<Costs, Failure> {
     let options = broker_api::BrokerOptions::default();
     // In no order that a cache could like.
     let any = move |engine: &Arc<dyn Engine>, number: usize| {
@@ -455,7 +460,7 @@ async fn stores_cost(engine: &Arc<dyn Engine>, size: usize) -> Result<Costs, Fai
     let shared = Arc::clone(engine);
     let fallback = any(engine, 0).ok_or("no location")?;
     let chosen = move |number| any(&shared, number).unwrap_or_else(|| Arc::clone(&fallback));
-    costs.insert(PUT_ANY.into(), put_cost(chosen).await?);
+    costs.insert(PUT_ANY.into(), put_cost(chosen, written).await?);
     let mut times = Vec::new();
     for number in 0..2000 {
         let container = any(engine, number).ok_or("no location")?;

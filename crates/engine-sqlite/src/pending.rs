@@ -154,8 +154,8 @@ impl Pending {
     pub(crate) fn size_in(&mut self, dir: DirState) -> Attempt<u64> {
         if self.found_in != Some(dir) {
             match self.look()? {
-                Some(_) => _ = self.file()?,
                 None => self.forget(),
+                seen => _ = self.file_as(seen)?,
             }
             self.found_in = Some(dir);
         }
@@ -206,6 +206,11 @@ impl Pending {
     /// The open file with its size; made when it is absent.
     fn file(&mut self) -> Attempt<(&Open, u64)> {
         let seen = self.look()?;
+        self.file_as(seen)
+    }
+
+    /// The same after a look.
+    fn file_as(&mut self, seen: Option<(u64, FileId)>) -> Attempt<(&Open, u64)> {
         let open = self.file.take();
         let (kept, size) = match (open, seen) {
             (Some(open), Some((size, now))) if open.id == now => (open, size),
