@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const SWIFT_SIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/swift_brokers.py");
-const NEW_1000: &str = "merge of new rows, 1,000 a batch";
-const NEW_10000: &str = "merge of new rows, 10,000 a batch";
 
-/// In this order, and by these names on both sides.
-const QUESTIONS: [&str; 8] = [
-    NEW_1000,
-    NEW_10000,
+/// Merges beside the store alone, and how many rows have a batch.
+const NEW_ROWS: [(&str, usize); 2] = [
+    ("merge of new rows, 1,000 a batch", 1000),
+    ("merge of new rows, 10,000 a batch", 10_000),
+];
+
+/// What else is asked; in this order, and by these names on both sides.
+const OTHERS: [&str; 6] = [
     "merge over rows, 1,000 a batch",
     "rows listed, pages of 10,000",
     "rows by number, pages of 1,000",
@@ -28,6 +30,9 @@ const QUESTIONS: [&str; 8] = [
     "PUT, then a page of 10",
     "PUT of a container's row",
 ];
+
+/// How often a broker and the store below it merge in turns.
+const TURNS: usize = 5;
 
 /// Of so many rows one is put alone.
 const ROWS_A_PAIR: usize = 10;
@@ -61,19 +66,33 @@ impl Comparison<'_> {
             }
             for engine in self.engines {
                 let bench = Bench::new(engine, self.settings, self.folder)?;
-                compared.add(engine, rates(&bench, self.rows).await?);
-                let mut limits = Rates::new();
-                for (question, group) in [(NEW_1000, 1000), (NEW_10000, 10_000)] {
-                    let took =
-                        raw::merge_of_new_rows(engine, self.folder, self.rows, group).await?;
-                    if let Some(took) = took {
-                        limits.insert(question.into(), self.rows as f64 / took.as_secs_f64());
-                    }
+                let (mut broker, mut store) = (rates(&bench, self.rows).await?, Rates::new());
+                for (question, group) in NEW_ROWS {
+                    let (own, alone) = self.merges(engine, group).await?;
+                    broker.insert(question.into(), own);
+                    store.extend(alone.map(|alone| (question.into(), alone)));
                 }
-                compared.add(&format!("{engine}, store alone"), limits);
+                compared.add(engine, broker);
+                compared.add(&format!("{engine}, store alone"), store);
             }
         }
         Ok(compared)
+    }
+
+    /// Merges of new rows into empty containers, by the broker and by the store alone where that is known: medians of
+    /// turns, as the machine changes its speed within seconds.
+    async fn merges(&self, engine: &str, group: usize) -> Result<(f64, Option<f64>), Failure> {
+        let (mut own, mut alone) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            let bench = Bench::new(engine, self.settings, self.folder)?;
+            let container = bench.create("new").await?;
+            let records = numbered(self.rows, 2);
+            own.push(per_second(self.rows, merge(&container, records, group)).await?);
+            let took = raw::merge_of_new_rows(engine, self.folder, self.rows, group).await?;
+            alone.extend(took.map(|took| self.rows as f64 / took.as_secs_f64()));
+        }
+        let alone = (!alone.is_empty()).then(|| median(alone));
+        Ok((median(own), alone))
     }
 
     fn swift(&self, python: &Path) -> Result<Rates, Failure> {
@@ -89,15 +108,18 @@ impl Comparison<'_> {
     }
 }
 
+/// Records that are made before the time is taken.
+fn numbered(rows: usize, seconds: u64) -> std::vec::IntoIter<ObjectRecord> {
+    let records: Vec<_> = (0..rows).map(|i| put_numbered(i, seconds)).collect();
+    records.into_iter()
+}
+
+/// The rates of [`OTHERS`].
 async fn rates(bench: &Bench, rows: usize) -> Result<Rates, Failure> {
     let (one, large) = (bench.create("one").await?, bench.create("large").await?);
-    // They are made before the time is taken.
-    let records = |seconds| {
-        let records: Vec<_> = (0..rows).map(|i| put_numbered(i, seconds)).collect();
-        records.into_iter()
-    };
-    let new_1000 = per_second(rows, merge(&one, records(2), 1000)).await?;
-    let new_10000 = per_second(rows, merge(&large, records(2), 10_000)).await?;
+    let records = |seconds| numbered(rows, seconds);
+    merge(&one, records(2), 1000).await?;
+    merge(&large, records(2), 10_000).await?;
     let over = per_second(rows, merge(&one, records(3), 1000)).await?;
     let listed = per_second(rows, async {
         let mut query = ListObjects::new(ListingQuery::new(10_000));
@@ -156,8 +178,6 @@ async fn rates(bench: &Bench, rows: usize) -> Result<Rates, Failure> {
         Ok(())
     });
     let rates = [
-        new_1000,
-        new_10000,
         over,
         listed,
         by_number,
@@ -165,11 +185,7 @@ async fn rates(bench: &Bench, rows: usize) -> Result<Rates, Failure> {
         put_then_page,
         account_rows.await?,
     ];
-    Ok(QUESTIONS
-        .map(str::to_owned)
-        .into_iter()
-        .zip(rates)
-        .collect())
+    Ok(OTHERS.map(str::to_owned).into_iter().zip(rates).collect())
 }
 
 impl Compared {
@@ -196,7 +212,8 @@ impl Compared {
             brokers.join(" | "),
             "---|".repeat(brokers.len())
         );
-        for question in QUESTIONS {
+        let new_rows = NEW_ROWS.map(|(question, _)| question);
+        for question in new_rows.into_iter().chain(OTHERS) {
             // Writing to a string does not fail.
             let _ = write!(text, "| {question} |");
             for broker in &brokers {

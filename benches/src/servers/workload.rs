@@ -121,13 +121,17 @@ pub(crate) const ALL: &[Workload] = &[
         name: "container HEAD, 10,000 containers, 128 connections",
         question: "The same when most stores are not open, and what memory many open ones take.",
         connections: 128,
-        prepare: |c, _| (0..MANY).try_for_each(|i| make(c, &format!("/sda1/1/a/of-many-{i}"))),
-        script: |out, s| {
-            let container = (s.turn * 128 + s.connection as u64).wrapping_mul(7919) % MANY;
-            start(out, "HEAD", &format!("/sda1/1/a/of-many-{container}"));
-            end(out, b"");
-            answers(204).to_head()
-        },
+        prepare: |c, _| (0..MANY).try_for_each(|i| make(c, &one_of_many(i))),
+        script: head_of_many,
+        memory: true,
+        ..READ
+    },
+    Workload {
+        name: "container HEAD, 10,000 containers again, 128 connections",
+        question: "The same when each was asked before.",
+        connections: 128,
+        prepare: |c, _| (0..MANY).try_for_each(|i| ask(c, &one_of_many(i))),
+        script: head_of_many,
         memory: true,
         ..READ
     },
@@ -310,6 +314,27 @@ fn require(answer: &Response, status: u16) -> io::Result<()> {
 fn make(connection: &mut Connection, target: &str) -> io::Result<()> {
     let early = ("X-Timestamp", "1600000000.00000");
     require(&connection.request("PUT", target, &[early], b"")?, 201)
+}
+
+fn one_of_many(number: u64) -> String {
+    format!("/sda1/1/a/of-many-{number}")
+}
+
+fn head_of_many(out: &mut Vec<u8>, step: Step) -> Expected {
+    let container = (step.turn * 128 + step.connection as u64).wrapping_mul(7919) % MANY;
+    start(out, "HEAD", &one_of_many(container));
+    end(out, b"");
+    answers(204).to_head()
+}
+
+/// Asks for a container once, which is made unless another workload made it.
+fn ask(connection: &mut Connection, target: &str) -> io::Result<()> {
+    let mut head = || connection.request("HEAD", target, &[], b"");
+    if head()?.status == 404 {
+        make(connection, target)?;
+        return ask(connection, target);
+    }
+    Ok(())
 }
 
 /// Makes a container of some rows, the names of which begin with one of 1,000 directories.

@@ -302,7 +302,11 @@ impl<E: SyncEngine, K: Kind<E>> Handle<E, K> {
         let slot = self.slot();
         let facts = match slot.read_without_waiting(&self.options, Store::facts) {
             Some(facts) => Some(facts),
-            None => self.read("info", Store::facts).await?,
+            None => {
+                let options = self.options;
+                let facts = self.in_turn("info", move |shared, slot| slot.facts(shared, &options));
+                facts.await?
+            }
         };
         if let Some(facts) = &facts {
             self.rows.store(live_rows(facts), Ordering::Relaxed);

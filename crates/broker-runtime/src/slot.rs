@@ -16,7 +16,7 @@ use crate::adapter::Shared;
 use crate::pool::QueueFull;
 use crate::sync::{Access, Buffered, Store, SyncEngine};
 use crate::write::{Kind, Op, OpOf, Reply, apply};
-use broker_api::{BrokerOptions, Error, ErrorKind, Location, Result};
+use broker_api::{BrokerOptions, Error, ErrorKind, Facts, Location, Result};
 use lru::LruCache;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -224,6 +224,19 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The facts; `None` when the store is absent. It is opened for them only when the engine does not remember them.
+    pub(crate) fn facts(
+        &self,
+        shared: &Shared<E>,
+        options: &BrokerOptions,
+    ) -> Result<Option<Facts>> {
+        let is_open = !lock(&self.idle).is_empty();
+        if !is_open && let Some(facts) = shared.engine.remembered_facts(&self.location, options) {
+            return Ok(Some(facts));
+        }
+        self.read(shared, options, Store::facts)
     }
 
     /// Reads on the calling thread what an open handle answers from memory; `None` when that is not possible, or

@@ -333,6 +333,13 @@ pub trait SyncEngine: Debug + Send + Sync + 'static {
     /// `Corrupt` when it cannot be read; the caller quarantines it.
     fn open_container(&self, location: &Location) -> Result<Option<Self::Container>>;
 
+    /// The facts of a store as a transaction with these options would find them now, when that is known without opening
+    /// the store; `None` when it is not, which is always right. It is asked while no handle for readers is open.
+    fn remembered_facts(&self, location: &Location, options: &BrokerOptions) -> Option<Facts> {
+        let _ = (location, options);
+        None
+    }
+
     /// Makes an account atomically, unless it exists. The name has been checked.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 mod scripted;
 
 use broker_api::{
-    BrokerOptions, ContainerBroker, ContainerBrokerExt, Engine, Entry, ErrorKind, HashPath,
+    BrokerOptions, ContainerBroker, ContainerBrokerExt, Engine, Entry, ErrorKind, Facts, HashPath,
     ListObjects, ListingQuery, Location, MergeOptions, NewContainer, ObjectRecord, ObjectRowRef,
     ObjectVisitor, PolicyIndex, ReclaimAge, RemoveObjects, RowId, StoreKind, Timestamp,
 };
@@ -353,6 +353,30 @@ async fn reclaim_ends_with_more_tombstones_of_one_name_than_a_page() {
     };
     let done = soon(broker.replicate().reclaim(age)).await.unwrap();
     assert_eq!(done.removed, 3);
+}
+
+/// A failure would mean that a store is opened to answer what its engine knows, or that an open one is not asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn remembered_facts_are_shown_while_no_handle_is_open() {
+    let bench = Bench::new(1);
+    let broker = bench.container("c").await;
+    let stored = soon(broker.info()).await.unwrap().unwrap();
+
+    let other = bench.container("other").await;
+    let mut remembered = stored.clone();
+    remembered.store.id = "remembered".into();
+    let facts = Facts::Container(remembered.clone());
+    *bench.script.remembered.lock().unwrap() = Some(facts);
+    for _ in 0..2 {
+        let shown = soon(other.info()).await.unwrap();
+        assert_eq!(shown.as_ref(), Some(&remembered));
+    }
+    assert_eq!(soon(broker.info()).await.unwrap(), Some(stored));
+
+    // A listing opens it.
+    soon(other.object_page(&everything())).await.unwrap();
+    let shown = soon(other.info()).await.unwrap().unwrap();
+    assert_eq!(shown.store.id, "id-sda1");
 }
 
 /// A failure would mean that a listing that could not be read without waiting shows rows twice, or none.

@@ -10,6 +10,7 @@
 //! Only its own thread can make a connection give pages back, so a share stays until the store is closed, and the
 //! shares together bound what large stores may keep.
 
+use crate::remembered::Remembered;
 use broker_runtime::landings::Room;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,11 +28,13 @@ pub(crate) const MANY_READS: u64 = 512;
 /// A listing that shows so many rows spends most of its time on finding them.
 pub(crate) const MANY_ROWS: usize = 1000;
 
-/// What all stores share: the memory that is left, and the room for [`Landings`](broker_runtime::landings::Landings).
+/// What all stores share: the memory that is left, the room for [`Landings`](broker_runtime::landings::Landings), and
+/// facts of those that are not open.
 #[derive(Debug)]
 pub(crate) struct Shares {
     kib_left: AtomicU64,
     pub(crate) room: Room,
+    pub(crate) remembered: Remembered,
 }
 
 impl Shares {
@@ -40,6 +43,7 @@ impl Shares {
         Arc::new(Self {
             kib_left: AtomicU64::new(megabytes.saturating_mul(1024)),
             room: Room::default(),
+            remembered: Remembered::default(),
         })
     }
 

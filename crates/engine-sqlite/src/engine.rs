@@ -12,7 +12,7 @@ use crate::store::{Layout, SqliteStore};
 use crate::synced;
 use crate::walk::{self, Page};
 use broker_api::{
-    BrokerOptions, Capabilities, DeviceHealth, Durability, Engine, Initialized, Location,
+    BrokerOptions, Capabilities, DeviceHealth, Durability, Engine, Facts, Initialized, Location,
     NewAccount, NewContainer, Result, StoreKind,
 };
 use broker_runtime::sync::{Restore, SyncEngine};
@@ -99,6 +99,11 @@ impl SyncEngine for SqliteEngine {
 
     fn open_container(&self, location: &Location) -> Result<Option<Self::Container>> {
         self.open_store(location)
+    }
+
+    fn remembered_facts(&self, location: &Location, options: &BrokerOptions) -> Option<Facts> {
+        let remembered = &self.shares.remembered;
+        remembered.facts(&self.paths(location), options.skip_commits)
     }
 
     fn create_account(

@@ -38,6 +38,7 @@ mod pending;
 mod pickle;
 mod preallocate;
 mod records;
+mod remembered;
 mod replicate;
 mod restore;
 mod schema;

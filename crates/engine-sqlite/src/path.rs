@@ -133,14 +133,15 @@ impl FileId {
     }
 }
 
-/// When a directory last changed (`st_ctime`): a name in it, or it was renamed or removed itself.
+/// When a file or a directory last changed (`st_ctime`): what is in a file, a name in a directory, or it was renamed or
+/// removed itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DirState {
+pub(crate) struct ChangedAt {
     seconds: i64,
     nanoseconds: i64,
 }
 
-impl DirState {
+impl ChangedAt {
     pub(crate) fn of(stat: &Stat) -> Self {
         Self {
             seconds: stat.st_ctime,

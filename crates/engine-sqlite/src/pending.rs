@@ -13,7 +13,7 @@
 
 use crate::error::{Attempt, Failure, OsContext};
 use crate::lock;
-use crate::path::{DirState, FileId, StorePaths, file_id};
+use crate::path::{ChangedAt, FileId, StorePaths, file_id};
 use crate::pickle;
 use crate::records::NoRecord;
 use base64::Engine;
@@ -53,7 +53,7 @@ pub(crate) struct Pending {
     lock: Option<(OwnedFd, FileId)>,
     file: Option<Open>,
     /// What the directory said of changes before the name was looked up and found to lead to `file`, or nowhere.
-    found_in: Option<DirState>,
+    found_in: Option<ChangedAt>,
 }
 
 /// The pending file while it is open.
@@ -85,9 +85,9 @@ impl Pending {
     }
 
     /// What the directory that is open says of changes; `None` when it cannot be seen.
-    pub(crate) fn dir_state(&self) -> Option<DirState> {
+    pub(crate) fn dir_state(&self) -> Option<ChangedAt> {
         let stat = rustix::fs::fstat(&self.dir).ok()?;
-        Some(DirState::of(&stat))
+        Some(ChangedAt::of(&stat))
     }
 
     /// Whether the directory that is open is the one at a path.
@@ -151,7 +151,7 @@ impl Pending {
 
     /// The same, for a caller who saw just now that this is what the directory says of changes, and that any later change
     /// makes it say something else. The name is looked up once; from then on the file that it led to is asked.
-    pub(crate) fn size_in(&mut self, dir: DirState) -> Attempt<u64> {
+    pub(crate) fn size_in(&mut self, dir: ChangedAt) -> Attempt<u64> {
         if self.found_in != Some(dir) {
             match self.look()? {
                 None => self.forget(),
@@ -480,7 +480,7 @@ mod tests {
         let mut pending = Pending::open(&paths).unwrap();
         let size = |pending: &mut Pending| {
             let dir = loop {
-                match pending.dir_state().filter(DirState::is_past) {
+                match pending.dir_state().filter(ChangedAt::is_past) {
                     Some(dir) => break dir,
                     None => std::thread::sleep(Duration::from_millis(1)),
                 }

@@ -8,7 +8,7 @@ use crate::listing::{self, Scan};
 use crate::lock::{EAGERLY, POLL};
 use crate::nowait::{self, Known};
 use crate::overlay::{self, Overlay};
-use crate::path::{DirState, FileId, StorePaths, file_id};
+use crate::path::{ChangedAt, FileId, StorePaths, file_id};
 use crate::pending::Pending;
 use crate::pickle::{Value, Writer};
 use crate::preallocate::Preallocation;
@@ -140,7 +140,7 @@ enum Flushed {
 /// a hundred times a second.
 #[derive(Debug)]
 struct Settled {
-    dir: DirState,
+    dir: ChangedAt,
     followed: Instant,
 }
 
@@ -576,7 +576,7 @@ impl<K: Layout> SqliteStore<K> {
 
     /// What the directory says of changes, when it is known without a look into it that the path leads to the open file,
     /// or did so a hundredth of a second ago, and that Swift has not begun to split the container.
-    pub(crate) fn settled(&mut self) -> Option<DirState> {
+    pub(crate) fn settled(&mut self) -> Option<ChangedAt> {
         let settled = self.settled.as_mut()?;
         let dir = self.pending.dir_state().filter(|dir| *dir == settled.dir)?;
         if settled.followed.elapsed() >= BELIEVED {
@@ -599,13 +599,26 @@ impl<K: Layout> SqliteStore<K> {
             });
         }
         let followed = Instant::now();
-        let before = self.pending.dir_state().filter(DirState::is_past);
+        let before = self.pending.dir_state().filter(ChangedAt::is_past);
         let sharded = K::KIND == StoreKind::Container && self.paths.is_sharded()?;
         // A file that is not open may be removed and its number given to another one.
         let same = self.pending.is_in(&self.paths.dir)? && self.is_same_file()?;
         let dir = before.filter(|_| same && !sharded);
         self.settled = dir.map(|dir| Settled { dir, followed });
         Ok(Found { same, sharded })
+    }
+
+    /// Keeps the facts that the open transaction has read for when the store is not open.
+    fn remember(&mut self, facts: &Facts) {
+        // A log written ahead would hold what others commit.
+        if self.access != Some(Access::Read) || self.file_state().is_none() {
+            return;
+        }
+        let is_served = matches!(self.look(), Ok(found) if found.same && !found.sharded);
+        if let Some(settled) = self.settled.as_ref().filter(|_| is_served) {
+            let remembered = &self.shares.remembered;
+            remembered.keep(&self.paths, self.file, settled.dir, facts);
+        }
     }
 
     /// Whether Swift has begun to split the container.
@@ -741,7 +754,11 @@ impl<K: Layout> Store for SqliteStore<K> {
                 let facts = self.facts_at_once();
                 self.judged(facts)
             }
-            None => self.judged(K::facts(self)),
+            None => {
+                let facts = self.judged(K::facts(self))?;
+                self.remember(&facts);
+                Ok(facts)
+            }
         }
     }
 

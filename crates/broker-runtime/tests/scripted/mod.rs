@@ -44,6 +44,8 @@ pub(crate) struct Script {
     pub(crate) buffer_fills: AtomicBool,
     /// What the next merges of the buffer come to, the last of these first.
     pub(crate) merges: Mutex<Vec<Merge>>,
+    /// Facts that are known without opening a container.
+    pub(crate) remembered: Mutex<Option<Facts>>,
     hold: Mutex<Option<(Sender<()>, Receiver<()>)>>,
 }
 
@@ -303,6 +305,10 @@ impl SyncEngine for Scripted {
             script,
         };
         Ok(store.map(container))
+    }
+
+    fn remembered_facts(&self, _: &Location, _: &BrokerOptions) -> Option<Facts> {
+        self.script.remembered.lock().unwrap().clone()
     }
 
     fn create_account(
