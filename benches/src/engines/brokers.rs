@@ -65,8 +65,7 @@ impl Comparison<'_> {
                 compared.add("swift", self.swift(python)?);
             }
             for engine in self.engines {
-                let bench = Bench::new(engine, self.settings, self.folder)?;
-                let (mut broker, mut store) = (rates(&bench, self.rows).await?, Rates::new());
+                let (mut broker, mut store) = (self.rates(engine).await?, Rates::new());
                 for (question, group) in NEW_ROWS {
                     let (own, alone) = self.merges(engine, group).await?;
                     broker.insert(question.into(), own);
@@ -79,6 +78,11 @@ impl Comparison<'_> {
         Ok(compared)
     }
 
+    async fn rates(&self, engine: &str) -> Result<Rates, Failure> {
+        let bench = Bench::new(engine, self.settings, self.folder)?;
+        rates(&bench, self.rows).await
+    }
+
     /// Merges of new rows into empty containers, by the broker and by the store alone where that is known: medians of
     /// turns, as the machine changes its speed within seconds.
     async fn merges(&self, engine: &str, group: usize) -> Result<(f64, Option<f64>), Failure> {
@@ -88,6 +92,8 @@ impl Comparison<'_> {
             let container = bench.create("new").await?;
             let records = numbered(self.rows, 2);
             own.push(per_second(self.rows, merge(&container, records, group)).await?);
+            // What works in the background ends.
+            drop((container, bench));
             let took = raw::merge_of_new_rows(engine, self.folder, self.rows, group).await?;
             alone.extend(took.map(|took| self.rows as f64 / took.as_secs_f64()));
         }

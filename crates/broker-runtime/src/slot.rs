@@ -20,7 +20,7 @@ use broker_api::{BrokerOptions, Error, ErrorKind, Facts, Location, Result};
 use lru::LruCache;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -38,6 +38,9 @@ const MAX_WAITING_READS: usize = 16_384;
 
 /// How many stores an eviction looks at before it lets the table grow for a moment.
 const EVICTION_TRIES: usize = 8;
+
+/// So many times the facts of a store are shown that its engine remembers before it is opened for them.
+const REMEMBERED: usize = 8;
 
 /// Idle handles that a store keeps besides its writer.
 const IDLE_READERS: usize = 2;
@@ -65,6 +68,8 @@ pub(crate) struct Slot<E: SyncEngine, K: Kind<E>> {
     /// Whether it does, or will soon.
     merging: AtomicBool,
     idle: Mutex<Vec<K::Store>>,
+    /// How often facts were shown that the engine remembers.
+    remembered: AtomicUsize,
     room: Arc<Semaphore>,
     turns: Arc<Semaphore>,
     quarantining: Mutex<()>,
@@ -158,6 +163,7 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
             merger: Mutex::new(None),
             merging: AtomicBool::new(false),
             idle: Mutex::new(Vec::new()),
+            remembered: AtomicUsize::new(0),
             room: Arc::new(Semaphore::new(MAX_WAITING_READS)),
             turns: Arc::new(Semaphore::new(turns)),
             quarantining: Mutex::new(()),
@@ -226,14 +232,19 @@ impl<E: SyncEngine, K: Kind<E>> Slot<E, K> {
         }
     }
 
-    /// The facts; `None` when the store is absent. It is opened for them only when the engine does not remember them.
+    /// The facts; `None` when the store is absent. It is opened for them when the engine does not remember them, or
+    /// when they are asked for again and again: an open handle answers without a worker.
     pub(crate) fn facts(
         &self,
         shared: &Shared<E>,
         options: &BrokerOptions,
     ) -> Result<Option<Facts>> {
         let is_open = !lock(&self.idle).is_empty();
-        if !is_open && let Some(facts) = shared.engine.remembered_facts(&self.location, options) {
+        if !is_open
+            && self.remembered.load(Ordering::Relaxed) < REMEMBERED
+            && let Some(facts) = shared.engine.remembered_facts(&self.location, options)
+        {
+            self.remembered.fetch_add(1, Ordering::Relaxed);
             return Ok(Some(facts));
         }
         self.read(shared, options, Store::facts)

@@ -334,7 +334,8 @@ pub trait SyncEngine: Debug + Send + Sync + 'static {
     fn open_container(&self, location: &Location) -> Result<Option<Self::Container>>;
 
     /// The facts of a store as a transaction with these options would find them now, when that is known without opening
-    /// the store; `None` when it is not, which is always right. It is asked while no handle for readers is open.
+    /// the store; `None` when it is not, which is always right. It is asked when no idle handle is at hand; handles that
+    /// are used may read and write meanwhile.
     fn remembered_facts(&self, location: &Location, options: &BrokerOptions) -> Option<Facts> {
         let _ = (location, options);
         None

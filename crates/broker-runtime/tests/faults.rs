@@ -373,10 +373,16 @@ async fn remembered_facts_are_shown_while_no_handle_is_open() {
     }
     assert_eq!(soon(broker.info()).await.unwrap(), Some(stored));
 
-    // A listing opens it.
+    // A listing opens one, and so does who asks again and again.
     soon(other.object_page(&everything())).await.unwrap();
     let shown = soon(other.info()).await.unwrap().unwrap();
     assert_eq!(shown.store.id, "id-sda1");
+    let asked = bench.container("asked").await;
+    let mut times = 0;
+    while soon(asked.info()).await.unwrap() == Some(remembered.clone()) {
+        times += 1;
+    }
+    assert_eq!(times, 8);
 }
 
 /// A failure would mean that a listing that could not be read without waiting shows rows twice, or none.

@@ -63,6 +63,11 @@ impl StorePaths {
         }
     }
 
+    /// Name of the database within the directory.
+    pub(crate) fn db_name(&self) -> String {
+        format!("{}.db", self.hash)
+    }
+
     /// Name of the pending file within the directory.
     pub(crate) fn pending_name(&self) -> String {
         format!("{}.db.pending", self.hash)
@@ -149,13 +154,24 @@ impl ChangedAt {
         }
     }
 
-    /// Whether any change from now on has a later time, by the clock from which the kernel takes the times of files,
-    /// which ticks a few hundred times a second. Some file systems keep seconds only.
+    /// Whether any change from now on has a later time.
     pub(crate) fn is_past(&self) -> bool {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        self.is_past_at(Self {
+            seconds: now.tv_sec,
+            nanoseconds: now.tv_nsec,
+        })
+    }
+
+    /// The clock from which the kernel takes the times of files ticks a few hundred times a second, and file systems
+    /// round to a hundredth of a second at most. Some keep whole ones only.
+    fn is_past_at(&self, now: Self) -> bool {
+        let nanoseconds =
+            |at: Self| i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanoseconds);
+        let age = nanoseconds(now) - nanoseconds(*self);
         match self.nanoseconds {
-            0 => self.seconds + 2 <= now.tv_sec,
-            nanoseconds => (self.seconds, nanoseconds) < (now.tv_sec, now.tv_nsec),
+            0 => age >= 2_000_000_000,
+            _ => age >= 20_000_000,
         }
     }
 }
@@ -189,6 +205,30 @@ mod tests {
         let wanted = format!("/srv/node/sda1/containers/7/59e/{hex}/{hex}.db");
         assert_eq!(paths.db, Path::new(&wanted));
         assert_eq!(paths.pending_name(), format!("{hex}.db.pending"));
+    }
+
+    /// A failure would mean that a change is missed which comes within the same tick, or second.
+    #[test]
+    fn times_are_past_when_nothing_can_get_them_any_more() {
+        let at = |seconds, nanoseconds| ChangedAt {
+            seconds,
+            nanoseconds,
+        };
+        let now = at(1000, 5_000_000);
+        for (changed, past) in [
+            (at(1000, 5_000_000), false),
+            (at(1000, 1), false),
+            (at(999, 995_000_000), false),
+            (at(999, 985_000_000), true),
+            (at(1000, 6_000_000), false),
+            (at(1001, 1), false),
+            (at(999, 0), false),
+            (at(998, 0), true),
+            (at(i64::MAX, 1), false),
+            (at(i64::MIN, 1), true),
+        ] {
+            assert_eq!(changed.is_past_at(now), past, "{changed:?}");
+        }
     }
 
     #[test]

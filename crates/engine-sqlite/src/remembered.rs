@@ -12,7 +12,7 @@
 use crate::path::{ChangedAt, FileId, StorePaths};
 use broker_api::Facts;
 use lru::LruCache;
-use rustix::fs::{Stat, stat};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, open, stat, statat};
 use rustix::io::Errno;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -91,11 +91,14 @@ impl Remembered {
     /// The facts of the store at these paths when they are known, and nothing waits to be merged that the caller wants
     /// to see.
     pub(crate) fn facts(&self, paths: &StorePaths, skip_commits: bool) -> Option<Facts> {
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+        let dir = open(&paths.dir, flags, Mode::empty()).ok()?;
+        let look = |name: String| statat(&dir, name, AtFlags::empty());
         // What is acknowledged waits in the pending file until it is in the database, so that one is asked first.
-        if !skip_commits && !is_empty_or_absent(stat(paths.dir.join(paths.pending_name()))) {
+        if !skip_commits && !is_empty_or_absent(look(paths.pending_name())) {
             return None;
         }
-        let (database, dir) = (stat(&paths.db).ok()?, stat(&paths.dir).ok()?);
+        let (database, dir) = (look(paths.db_name()).ok()?, fstat(&dir).ok()?);
         let mut stores = self.lock();
         let known = stores.by_file.get(&FileId::of(&database))?;
         let same = known.database == ChangedAt::of(&database) && known.dir == ChangedAt::of(&dir);

@@ -186,6 +186,9 @@ fn assert_serves(bench: &Bench, reader: &mut SqliteStore<Container>) {
     }
 }
 
+/// The system forgets pages of files when it likes, so that a read which finds none is tried again.
+const TRIES: usize = 5;
+
 #[test]
 fn answers_are_those_of_a_read_that_may_wait() {
     let bench = Bench::new();
@@ -203,9 +206,12 @@ fn answers_are_those_of_a_read_that_may_wait() {
         let listed = at_once(&mut reader, |store| list(store, &query));
         assert_eq!(listed.unwrap().unwrap(), expected, "{query:?}");
         // With nothing in the memory of its own connection.
-        let mut fresh = bench.reader();
-        let listed = at_once(&mut fresh, |store| list(store, &query));
-        assert_eq!(listed.unwrap().unwrap(), expected, "{query:?}");
+        let fresh = (0..TRIES).find_map(|_| {
+            std::fs::read(bench.db()).unwrap();
+            let mut fresh = bench.reader();
+            at_once(&mut fresh, |store| list(store, &query))?.ok()
+        });
+        assert_eq!(fresh.as_ref(), Some(&expected), "{query:?}");
     }
     assert_serves(&bench, &mut reader);
 }
