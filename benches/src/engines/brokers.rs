@@ -65,7 +65,9 @@ impl Comparison<'_> {
                 compared.add("swift", self.swift(python)?);
             }
             for engine in self.engines {
-                let (mut broker, mut store) = (self.rates(engine).await?, Rates::new());
+                let bench = Bench::new(engine, self.settings, self.folder)?;
+                let (mut broker, mut store) = (rates(&bench, self.rows).await?, Rates::new());
+                drop(bench);
                 for (question, group) in NEW_ROWS {
                     let (own, alone) = self.merges(engine, group).await?;
                     broker.insert(question.into(), own);
@@ -76,11 +78,6 @@ impl Comparison<'_> {
             }
         }
         Ok(compared)
-    }
-
-    async fn rates(&self, engine: &str) -> Result<Rates, Failure> {
-        let bench = Bench::new(engine, self.settings, self.folder)?;
-        rates(&bench, self.rows).await
     }
 
     /// Merges of new rows into empty containers, by the broker and by the store alone where that is known: medians of

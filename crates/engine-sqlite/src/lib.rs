@@ -42,6 +42,7 @@ mod remembered;
 mod replicate;
 mod restore;
 mod schema;
+mod settled;
 mod sought;
 mod store;
 mod synced;

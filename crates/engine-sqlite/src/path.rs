@@ -43,7 +43,7 @@ impl StorePaths {
         let (kind, partition) = (location.kind(), location.partition());
         let name = format!("{kind}s-{partition}-{}.restoring", store.hash);
         let dir = store.device.join("tmp").join(name);
-        let db = dir.join(format!("{}.db", store.hash));
+        let db = dir.join(store.db_name());
         Self { dir, db, ..store }
     }
 

@@ -20,7 +20,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use broker_api::Durability;
 use broker_runtime::sync::Buffered;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
 use std::io::{IoSliceMut, Read, Write};
@@ -135,13 +135,19 @@ impl Pending {
         }
     }
 
+    /// What the system says of a file in the directory that is open; `None` when it is absent.
+    pub(crate) fn look_at(&self, name: &str) -> Attempt<Option<Stat>> {
+        match rustix::fs::statat(&self.dir, name, AtFlags::empty()) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno).at("look at", &self.dir_path.join(name)),
+        }
+    }
+
     /// The size of the file and which one it is; `None` when it is absent.
     fn look(&self) -> Attempt<Option<(u64, FileId)>> {
-        match rustix::fs::statat(&self.dir, &self.name, AtFlags::empty()) {
-            Ok(stat) => Ok(Some((stat.st_size as u64, FileId::of(&stat)))),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno).at("look at", &self.path),
-        }
+        let seen = self.look_at(&self.name)?;
+        Ok(seen.map(|stat| (stat.st_size as u64, FileId::of(&stat))))
     }
 
     /// How many bytes wait to be merged. Needs no lock: what is not there yet is not acknowledged.

@@ -10,10 +10,12 @@
 //! later than they were read is of another time.
 
 use crate::path::{ChangedAt, FileId, StorePaths};
+use crate::pending::Pending;
+use crate::store::{Layout, SqliteStore};
 use broker_api::Facts;
+use broker_runtime::sync::Access;
 use lru::LruCache;
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, open, stat, statat};
-use rustix::io::Errno;
+use rustix::fs::stat;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many bytes the facts of all stores may take together.
@@ -91,24 +93,32 @@ impl Remembered {
     /// The facts of the store at these paths when they are known, and nothing waits to be merged that the caller wants
     /// to see.
     pub(crate) fn facts(&self, paths: &StorePaths, skip_commits: bool) -> Option<Facts> {
-        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-        let dir = open(&paths.dir, flags, Mode::empty()).ok()?;
-        let look = |name: String| statat(&dir, name, AtFlags::empty());
+        let pending = Pending::open(paths).ok()?;
         // What is acknowledged waits in the pending file until it is in the database, so that one is asked first.
-        if !skip_commits && !is_empty_or_absent(look(paths.pending_name())) {
+        if !skip_commits && pending.size().ok()? > 0 {
             return None;
         }
-        let (database, dir) = (look(paths.db_name()).ok()?, fstat(&dir).ok()?);
+        let database = pending.look_at(&paths.db_name()).ok()??;
+        let dir = pending.dir_state()?;
         let mut stores = self.lock();
         let known = stores.by_file.get(&FileId::of(&database))?;
-        let same = known.database == ChangedAt::of(&database) && known.dir == ChangedAt::of(&dir);
+        let same = known.database == ChangedAt::of(&database) && known.dir == dir;
         same.then(|| known.facts.clone())
     }
 }
 
-fn is_empty_or_absent(file: Result<Stat, Errno>) -> bool {
-    match file {
-        Ok(stat) => stat.st_size == 0,
-        Err(errno) => errno == Errno::NOENT,
+#[expect(private_bounds, reason = "the kinds of stores are closed")]
+impl<K: Layout> SqliteStore<K> {
+    /// Keeps the facts that the open transaction has read for when the store is not open.
+    pub(crate) fn remember(&mut self, facts: &Facts) {
+        // A log written ahead would hold what others commit.
+        let is_whole = self.access == Some(Access::Read) && self.file_state().is_some();
+        if is_whole
+            && self.look().is_ok()
+            && let Some(dir) = self.settled()
+        {
+            let remembered = &self.shares.remembered;
+            remembered.keep(&self.paths, self.file, dir, facts);
+        }
     }
 }

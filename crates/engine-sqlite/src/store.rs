@@ -8,12 +8,13 @@ use crate::listing::{self, Scan};
 use crate::lock::{EAGERLY, POLL};
 use crate::nowait::{self, Known};
 use crate::overlay::{self, Overlay};
-use crate::path::{ChangedAt, FileId, StorePaths, file_id};
+use crate::path::{FileId, StorePaths, file_id};
 use crate::pending::Pending;
 use crate::pickle::{Value, Writer};
 use crate::preallocate::Preallocation;
 use crate::records::NoRecord;
 use crate::schema::{self, Schema};
+use crate::settled::Settled;
 use crate::sought::{Seeks, Sought};
 use crate::value::Reader;
 use broker_api::listing::NameRange;
@@ -84,8 +85,8 @@ pub struct SqliteStore<K: Layout> {
     /// Opened by the first transaction: what is only buffered needs no database.
     conn: OnceCell<PrivateConnection>,
     pub(crate) schema: Schema,
-    paths: StorePaths,
-    file: FileId,
+    pub(crate) paths: StorePaths,
+    pub(crate) file: FileId,
     pub(crate) pending: Pending,
     writer: Writer,
     group: String,
@@ -109,7 +110,7 @@ pub struct SqliteStore<K: Layout> {
     busy_timeout: Option<Duration>,
     durability: Durability,
     preallocation: Option<Preallocation>,
-    shares: Arc<Shares>,
+    pub(crate) shares: Arc<Shares>,
     /// What lets the connection keep more pages than others.
     share: Option<Share>,
     /// Whether a transaction has read more than fits into the usual memory.
@@ -120,7 +121,7 @@ pub struct SqliteStore<K: Layout> {
     listed_many: Cell<bool>,
     /// What this thread had read when the transaction began.
     reads_before: u64,
-    settled: Option<Settled>,
+    pub(crate) settled: Option<Settled>,
     kind: PhantomData<K>,
 }
 
@@ -133,27 +134,6 @@ enum Flushed {
     /// Somebody else writes.
     Busy(Error),
 }
-
-/// A directory whose path led to it and to the open file in it, when Swift had not begun to split the container.
-///
-/// No name in it changes without its time, nor is it renamed or removed. What is above it may be: the path is followed again
-/// a hundred times a second.
-#[derive(Debug)]
-struct Settled {
-    dir: ChangedAt,
-    followed: Instant,
-}
-
-/// What a look at a store's directory finds.
-struct Found {
-    /// The path leads to the file that is open.
-    same: bool,
-    /// Swift has begun to split the container.
-    sharded: bool,
-}
-
-/// For so long a path is believed to lead where it led.
-const BELIEVED: Duration = Duration::from_millis(10);
 
 #[expect(
     private_bounds,
@@ -366,7 +346,7 @@ impl<K: Layout> SqliteStore<K> {
     }
 
     /// Whether the path still leads to the file that was found when the store was opened.
-    fn is_same_file(&self) -> Attempt<bool> {
+    pub(crate) fn is_same_file(&self) -> Attempt<bool> {
         Ok(file_id(&self.paths.db)? == Some(self.file))
     }
 
@@ -572,58 +552,6 @@ impl<K: Layout> SqliteStore<K> {
         });
         self.group = group;
         appended
-    }
-
-    /// What the directory says of changes, when it is known without a look into it that the path leads to the open file,
-    /// or did so a hundredth of a second ago, and that Swift has not begun to split the container.
-    pub(crate) fn settled(&mut self) -> Option<ChangedAt> {
-        let settled = self.settled.as_mut()?;
-        let dir = self.pending.dir_state().filter(|dir| *dir == settled.dir)?;
-        if settled.followed.elapsed() >= BELIEVED {
-            settled.followed = Instant::now();
-            if !matches!(self.pending.is_in(&self.paths.dir), Ok(true)) {
-                self.settled = None;
-                return None;
-            }
-        }
-        Some(dir)
-    }
-
-    /// Whether the path leads to the open file, and whether Swift has begun to split the container. The directory is read
-    /// unless it is settled.
-    fn look(&mut self) -> Attempt<Found> {
-        if self.settled().is_some() {
-            return Ok(Found {
-                same: true,
-                sharded: false,
-            });
-        }
-        let followed = Instant::now();
-        let before = self.pending.dir_state().filter(ChangedAt::is_past);
-        let sharded = K::KIND == StoreKind::Container && self.paths.is_sharded()?;
-        // A file that is not open may be removed and its number given to another one.
-        let same = self.pending.is_in(&self.paths.dir)? && self.is_same_file()?;
-        let dir = before.filter(|_| same && !sharded);
-        self.settled = dir.map(|dir| Settled { dir, followed });
-        Ok(Found { same, sharded })
-    }
-
-    /// Keeps the facts that the open transaction has read for when the store is not open.
-    fn remember(&mut self, facts: &Facts) {
-        // A log written ahead would hold what others commit.
-        if self.access != Some(Access::Read) || self.file_state().is_none() {
-            return;
-        }
-        let is_served = matches!(self.look(), Ok(found) if found.same && !found.sharded);
-        if let Some(settled) = self.settled.as_ref().filter(|_| is_served) {
-            let remembered = &self.shares.remembered;
-            remembered.keep(&self.paths, self.file, settled.dir, facts);
-        }
-    }
-
-    /// Whether Swift has begun to split the container.
-    pub(crate) fn became_sharded(&mut self) -> Attempt<bool> {
-        Ok(self.look()?.sharded)
     }
 
     /// Runs a prepared statement that changes rows and says how many.
