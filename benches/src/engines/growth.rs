@@ -23,10 +23,6 @@ const WRITERS: usize = 16;
 const WRITING: Duration = Duration::from_millis(400);
 const WINDOWS: usize = 7;
 
-/// After many rows were added an engine has this time for what it does in the background: the question is what a large
-/// container costs, not what filling it does.
-const REST: Duration = Duration::from_secs(15);
-
 /// How often the costs of reading are taken, and how long after each other. The least is kept: processors run at one
 /// of two speeds for seconds at a time.
 const ROUNDS: usize = 8;
@@ -88,12 +84,14 @@ pub(crate) fn of_stores() -> Growth {
 }
 
 impl Growth {
-    /// Measures an engine at sizes in ascending order.
+    /// Measures an engine at sizes in ascending order. After many rows were added it has a rest for what it does in the
+    /// background: the question is what a large container costs, not what filling it does.
     pub(crate) async fn measure_rows(
         &mut self,
         engine: &str,
         bench: &mut Bench,
         sizes: &[usize],
+        rest: Duration,
     ) -> Result<(), Failure> {
         let mut rows = Rows {
             bench,
@@ -108,7 +106,7 @@ impl Growth {
         for &size in sizes {
             fill(&rows.growing, filled..size).await?;
             if size - filled > REST_AFTER {
-                std::thread::sleep(REST);
+                std::thread::sleep(rest);
             }
             filled = size;
             measured.push(rows.cost(size).await?);

@@ -88,6 +88,9 @@ enum Question {
         /// Containers of the device, at least one.
         #[arg(long, default_values = ["100", "10000", "100000"])]
         stores: Vec<NonZeroUsize>,
+        /// Seconds that an engine rests after many rows were added.
+        #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(..=86_400))]
+        rest: u64,
     },
 }
 
@@ -127,17 +130,18 @@ fn run(args: &Args) -> Result<(), Failure> {
             let compared = runtime.block_on(comparison.run())?;
             args.publish("brokers", &compared.markdown(*rows), &compared.as_json())
         }
-        Question::Growth { rows, stores } => {
+        Question::Growth { rows, stores, rest } => {
             let (mut of_rows, mut of_stores) = (growth::of_rows(), growth::of_stores());
             if let [engine] = &args.engines[..] {
                 let mut bench = args.bench(engine)?;
-                runtime.block_on(of_rows.measure_rows(engine, &mut bench, rows))?;
+                let rest = Duration::from_secs(*rest);
+                runtime.block_on(of_rows.measure_rows(engine, &mut bench, rows, rest))?;
                 bench = args.bench(engine)?;
                 runtime.block_on(of_stores.measure_stores(engine, &mut bench, stores))?;
             } else {
                 // The memory of each is that of a process of its own.
                 for engine in &args.engines {
-                    let figures = args.grow_alone(engine, rows, stores)?;
+                    let figures = args.grow_alone(engine, rows, stores, *rest)?;
                     of_rows.take(engine, &figures["rows"])?;
                     of_stores.take(engine, &figures["containers"])?;
                 }
@@ -186,6 +190,7 @@ impl Args {
         engine: &str,
         rows: &[usize],
         stores: &[NonZeroUsize],
+        rest: u64,
     ) -> Result<serde_json::Value, Failure> {
         let folder = tempfile::tempdir_in(&self.folder)?;
         let figures = folder.path().join("figures.json");
@@ -200,6 +205,7 @@ impl Args {
         give("--set", self.settings.clone());
         give("--rows", rows.iter().map(ToString::to_string).collect());
         give("--stores", stores.iter().map(ToString::to_string).collect());
+        give("--rest", vec![rest.to_string()]);
         match command.stdout(Stdio::null()).status()?.success() {
             true => Ok(serde_json::from_slice(&std::fs::read(&figures)?)?),
             false => Err(format!("{engine} was not measured").into()),
